@@ -1,0 +1,227 @@
+//! What a client may ask for, as JSON in the header `Orfeas-Options`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Failure, Format, Stage};
+
+/// The longest requested file name, in bytes.
+pub const REQUESTED_NAME_LIMIT: usize = 200;
+
+/// A job's options. Every field may be left out; an unknown field is an error, so that a misspelt wish is never
+/// silently ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// The files to write, all of one mesh. None: the suffix of `file_name`, or STL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formats: Vec<Format>,
+    /// A file name for the result; its suffix chooses the format where `formats` is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+    /// The engine that must make this job's field. The job fails if it is not there; it never gets another's mesh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// Seed of the noise (engines without noise ignore it, and say seed 0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Sampling steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u32>,
+    /// Guidance scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<f32>,
+    /// Cells of the field along its longest side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<u32>,
+    /// Simplify the mesh to about this many triangles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_faces: Option<u32>,
+    /// Longest side of the finished object in millimetres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_mm: Option<f32>,
+    /// Whether the subject is cut out of its background.
+    #[serde(default)]
+    pub remove_background: BackgroundRemoval,
+}
+
+/// When the background is removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackgroundRemoval {
+    /// Use the picture's own alpha where it carries a shape, else segment.
+    #[default]
+    Auto,
+    /// Segment, whatever the alpha says.
+    Always,
+    /// Take the alpha as it is; an opaque picture is all subject.
+    Never,
+}
+
+/// Why options were refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InvalidOptions {
+    /// Not JSON, an unknown field, or a wrong type.
+    #[error("the options are not valid: {0}")]
+    Syntax(String),
+    /// A format that is not written here.
+    #[error(transparent)]
+    Format(#[from] crate::UnknownFormat),
+    /// A number outside its range, or an unusable name.
+    #[error("option `{option}` is {value}; it must be {allowed}")]
+    Range {
+        /// The field.
+        option: &'static str,
+        /// What was sent.
+        value: String,
+        /// What may be sent.
+        allowed: &'static str,
+    },
+}
+
+impl InvalidOptions {
+    /// The failure that the client is told.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        let code = match self {
+            Self::Format(_) => Code::UnknownFormat,
+            Self::Syntax(_) | Self::Range { .. } => Code::InvalidOptions,
+        };
+        Failure::new(Stage::Ingest, code, self.to_string())
+    }
+}
+
+impl Options {
+    /// The largest options header, in bytes, that is looked at.
+    pub const MAX_BYTES: usize = 16 * 1024;
+    /// Longest side of a finished object where `size_mm` is not given.
+    pub const DEFAULT_SIZE_MM: f32 = 100.0;
+
+    /// Reads and checks the header's JSON.
+    ///
+    /// # Errors
+    /// [`InvalidOptions`] says in one sentence what to change.
+    pub fn parse(json: &str) -> Result<Self, InvalidOptions> {
+        if json.len() > Self::MAX_BYTES {
+            return Err(InvalidOptions::Syntax(format!("{} bytes, at most {} are read", json.len(), Self::MAX_BYTES)));
+        }
+        let value: serde_json::Value =
+            serde_json::from_str(json).map_err(|error| InvalidOptions::Syntax(error.to_string()))?;
+        // The formats first, by hand: serde would fold "unknown format" into a syntax error.
+        if let Some(formats) = value.get("formats").and_then(serde_json::Value::as_array) {
+            for name in formats.iter().filter_map(serde_json::Value::as_str) {
+                Format::parse(name)?;
+            }
+        }
+        let options: Self = serde_json::from_value(value).map_err(|error| InvalidOptions::Syntax(error.to_string()))?;
+        options.checked()
+    }
+
+    /// Checks the ranges; every constructor from outside goes through here.
+    ///
+    /// # Errors
+    /// [`InvalidOptions`] for the first value outside its range.
+    pub fn checked(mut self) -> Result<Self, InvalidOptions> {
+        fn within<T: PartialOrd + ToString + Copy>(
+            option: &'static str,
+            value: Option<T>,
+            (low, high): (T, T),
+            allowed: &'static str,
+        ) -> Result<(), InvalidOptions> {
+            match value {
+                // Written so that NaN, which compares with nothing, is refused.
+                Some(value) if !(value >= low && value <= high) => {
+                    Err(InvalidOptions::Range { option, value: value.to_string(), allowed })
+                }
+                _ => Ok(()),
+            }
+        }
+        within("steps", self.steps, (1, 200), "from 1 to 200")?;
+        within("guidance", self.guidance, (0.0, 50.0), "from 0 to 50")?;
+        within("resolution", self.resolution, (16, 1024), "from 16 to 1024")?;
+        within("target_faces", self.target_faces, (100, 20_000_000), "from 100 to 20000000")?;
+        within("size_mm", self.size_mm, (0.1, 10_000.0), "from 0.1 to 10000 millimetres")?;
+        if let Some(engine) = &self.engine
+            && (engine.is_empty()
+                || engine.len() > 64
+                || !engine.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)))
+        {
+            let value = engine.chars().take(64).collect();
+            return Err(InvalidOptions::Range { option: "engine", value, allowed: "the name of an engine" });
+        }
+        if let Some(name) = &self.file_name {
+            if name.is_empty() || name.len() > REQUESTED_NAME_LIMIT || name.chars().any(char::is_control) {
+                let value = name.chars().take(64).collect();
+                return Err(InvalidOptions::Range { option: "file_name", value, allowed: "a name of 1 to 200 bytes" });
+            }
+            if self.formats.is_empty() {
+                self.formats.extend(Format::of_file_name(name)?);
+            }
+        }
+        let mut seen = Vec::new();
+        self.formats.retain(|format| {
+            !seen.contains(format) && {
+                seen.push(*format);
+                true
+            }
+        });
+        Ok(self)
+    }
+
+    /// The formats to write: what was asked for, or STL.
+    #[must_use]
+    pub fn formats(&self) -> Vec<Format> {
+        if self.formats.is_empty() { vec![Format::Stl] } else { self.formats.clone() }
+    }
+
+    /// Longest side of the finished object in millimetres.
+    #[must_use]
+    pub fn size_mm(&self) -> f32 {
+        self.size_mm.unwrap_or(Self::DEFAULT_SIZE_MM)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(json: &str) -> Code {
+        Options::parse(json).unwrap_err().into_failure().code
+    }
+
+    #[test]
+    fn nothing_given_means_stl_of_100_mm() {
+        let options = Options::parse("{}").unwrap();
+        assert_eq!(options.formats(), [Format::Stl]);
+        assert_eq!(options.size_mm().to_bits(), 100f32.to_bits());
+        assert_eq!(options.remove_background, BackgroundRemoval::Auto);
+    }
+
+    #[test]
+    fn formats_win_over_the_suffix_and_are_written_once() {
+        let both = Options::parse(r#"{"formats":["GLB",".stl","glb"],"file_name":"duck.obj"}"#).unwrap();
+        assert_eq!(both.formats(), [Format::Glb, Format::Stl]);
+        assert_eq!(Options::parse(r#"{"file_name":"duck.3mf"}"#).unwrap().formats(), [Format::ThreeMf]);
+        assert_eq!(Options::parse(r#"{"file_name":"duck"}"#).unwrap().formats(), [Format::Stl]);
+    }
+
+    #[test]
+    fn each_mistake_has_its_code() {
+        assert_eq!(code("not json"), Code::InvalidOptions);
+        assert_eq!(code(r#"{"colour":"red"}"#), Code::InvalidOptions);
+        assert_eq!(code(r#"{"formats":["step"]}"#), Code::UnknownFormat);
+        assert_eq!(code(r#"{"file_name":"duck.step"}"#), Code::UnknownFormat);
+        assert_eq!(code(r#"{"size_mm":-1}"#), Code::InvalidOptions);
+        assert_eq!(code(r#"{"resolution":100000}"#), Code::InvalidOptions);
+        assert_eq!(code(r#"{"steps":0}"#), Code::InvalidOptions);
+        assert_eq!(code(&format!("\"{}\"", "x".repeat(Options::MAX_BYTES))), Code::InvalidOptions);
+        assert_eq!(code("[1]"), Code::InvalidOptions);
+    }
+
+    #[test]
+    fn options_survive_the_wire() {
+        let options =
+            Options::parse(r#"{"formats":["glb"],"seed":7,"guidance":5.5,"remove_background":"never"}"#).unwrap();
+        let again = Options::parse(&serde_json::to_string(&options).unwrap()).unwrap();
+        assert_eq!(options, again);
+    }
+}

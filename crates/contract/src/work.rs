@@ -1,0 +1,171 @@
+//! The work messages between stages, and the small facts that travel with a job.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ArtifactRef, JobId, Options, Stage, Timestamp};
+
+/// What made a field: enough to make it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The engine.
+    pub engine: String,
+    /// The model it ran (`none` for an engine without weights).
+    pub model: String,
+    /// SHA-256 of the weights, lower-case hex, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Sampling steps that were run.
+    pub steps: u32,
+    /// Guidance scale that was used.
+    pub guidance: f32,
+    /// Cells of the field along its longest side.
+    pub resolution: u32,
+}
+
+/// How long a job lay in a queue and how long a stage worked on it, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageTiming {
+    /// From being queued until a worker took it.
+    pub queued: f64,
+    /// From being taken until its result was stored.
+    pub worked: f64,
+}
+
+/// The timings of the stages that have run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// Decode, cut out, recentre.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingest: Option<StageTiming>,
+    /// Picture to field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infer: Option<StageTiming>,
+    /// Field to files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<StageTiming>,
+}
+
+impl Timings {
+    /// The timing of one stage.
+    #[must_use]
+    pub fn of(&self, stage: Stage) -> Option<StageTiming> {
+        match stage {
+            Stage::Ingest => self.ingest,
+            Stage::Infer => self.infer,
+            Stage::Export => self.export,
+        }
+    }
+
+    /// These timings with one stage's added.
+    #[must_use]
+    pub fn with(mut self, stage: Stage, timing: StageTiming) -> Self {
+        match stage {
+            Stage::Ingest => self.ingest = Some(timing),
+            Stage::Infer => self.infer = Some(timing),
+            Stage::Export => self.export = Some(timing),
+        }
+        self
+    }
+}
+
+/// A W3C `traceparent` header that was found well-formed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TraceParent(String);
+
+impl TraceParent {
+    /// Takes a header of the form `00-<32 hex>-<16 hex>-<2 hex>`; anything else is dropped, as the W3C recommendation
+    /// asks, since a broken trace must not break a job.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('-').collect();
+        let hex = |part: &str, length: usize| {
+            part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        };
+        let zero = |part: &str| part.bytes().all(|b| b == b'0');
+        match parts.as_slice() {
+            [version, trace, parent, flags]
+                if hex(version, 2)
+                    && hex(trace, 32)
+                    && hex(parent, 16)
+                    && hex(flags, 2)
+                    && *version != "ff"
+                    && !zero(trace)
+                    && !zero(parent) =>
+            {
+                Some(Self(text.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    /// The header's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// `orfeas.work.infer.<job>`: turn a prepared picture into a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InferWork {
+    /// The job.
+    pub job: JobId,
+    /// What the client asked for.
+    pub options: Options,
+    /// The prepared picture: RGBA PNG, subject cut out and recentred.
+    pub picture: ArtifactRef,
+    /// When the client's message was stored.
+    #[serde(with = "time::serde::rfc3339")]
+    pub submitted: Timestamp,
+    /// When this message was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub queued: Timestamp,
+    /// The stages before.
+    pub timings: Timings,
+    /// The client's trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
+}
+
+/// `orfeas.work.export.<job>`: turn a field into mesh files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExportWork {
+    /// The job.
+    pub job: JobId,
+    /// What the client asked for.
+    pub options: Options,
+    /// The field.
+    pub field: ArtifactRef,
+    /// What made it.
+    pub provenance: Provenance,
+    /// When the client's message was stored.
+    #[serde(with = "time::serde::rfc3339")]
+    pub submitted: Timestamp,
+    /// When this message was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub queued: Timestamp,
+    /// The stages before.
+    pub timings: Timings,
+    /// The client's trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_well_formed_traces_travel() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(TraceParent::parse(good).unwrap().as_str(), good);
+        let zero = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+        let control = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0\n";
+        for bad in ["", "00", zero, control] {
+            assert!(TraceParent::parse(bad).is_none(), "{bad:?}");
+        }
+    }
+}
