@@ -1,1 +1,23 @@
-//! Placeholder while the workspace is laid out.
+//! The surface: from a field to a printable triangle mesh, its report, its files and its picture.
+//!
+//! [`finish`] is the whole way: [`extract`] (marching cubes), [`drop_dust`], [`simplify`], [`place`], [`report`].
+//! A mesh that it returns is closed, 2-manifold and consistently oriented, or there is a typed error.
+
+mod components;
+mod error;
+mod extract;
+mod finish;
+mod mesh;
+mod place;
+mod report;
+mod table;
+mod write;
+
+pub use components::drop_dust;
+pub use error::{SurfaceError, SurfaceErrorKind};
+pub use extract::extract;
+pub use finish::finish;
+pub use mesh::Mesh;
+pub use place::{place, to_gltf};
+pub use report::report;
+pub use write::write;

@@ -1,0 +1,145 @@
+//! Job records: the compare-and-swap that makes every job end exactly once.
+//!
+//! Acknowledgements are no fence (a late one removes a message that another worker runs), so who ends a job is decided
+//! here alone: the one whose swap puts the terminal event into the record. The event on the bus follows the record, and
+//! whoever meets an ended job again says its event again, which the event stream takes once.
+
+use orfeas_contract::{Event, EventKind, JobId, JobRecord, Options, Source, State, TraceParent, subjects};
+use serde::{Deserialize, Serialize};
+
+use crate::kv::{self, Entry};
+use crate::objects::sha256_hex;
+use crate::topology::BUCKET_REQUESTS;
+use crate::{Bus, BusError, BusErrorKind, events};
+
+/// What became of a client's message.
+#[derive(Debug)]
+pub enum Acceptance {
+    /// The job is ours to work on: new, or taken in by an attempt before this one.
+    Ours,
+    /// The job came from another message; this one is a repetition and adds nothing.
+    Repetition,
+    /// The job has ended.
+    Ended,
+}
+
+/// What a stage may do with a job.
+#[derive(Debug)]
+pub enum Admission {
+    /// Work on it.
+    Go,
+    /// It has ended; nothing is left to do.
+    Ended,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Request {
+    job: JobId,
+    source: Source,
+}
+
+/// Takes a job in: by its message id where the client gave one, then by its job id.
+///
+/// # Errors
+/// [`BusError`] when the server stayed away.
+pub async fn accept(
+    bus: &Bus,
+    job: &JobId,
+    source: &Source,
+    options: &Options,
+    message_id: Option<&str>,
+) -> Result<Acceptance, BusError> {
+    if let Some(id) = message_id {
+        // The stream's own duplicate window forgets after a restart and after ten minutes; this does not.
+        let key = sha256_hex(id.as_bytes());
+        let request = Request { job: job.clone(), source: source.clone() };
+        match kv::update(bus, BUCKET_REQUESTS, &key, &request, 0).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == BusErrorKind::Conflict => {
+                let earlier: Option<Entry<Request>> = kv::get(bus, BUCKET_REQUESTS, &key).await?;
+                if earlier.is_some_and(|earlier| earlier.value.source != *source) {
+                    return Ok(Acceptance::Repetition);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let record = JobRecord::accepted(job.clone(), source.clone(), options.clone(), orfeas_contract::now());
+    match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &record, 0).await {
+        Ok(_) => Ok(Acceptance::Ours),
+        Err(error) if error.kind() == BusErrorKind::Conflict => match get(bus, job).await? {
+            Some(entry) if entry.value.source != *source => Ok(Acceptance::Repetition),
+            Some(entry) => match entry.value.outcome {
+                Some(outcome) => events::publish_once(bus, &outcome, None).await.map(|_| Acceptance::Ended),
+                None => Ok(Acceptance::Ours),
+            },
+            None => Err(BusError::caused(BusErrorKind::Unreachable, format!("the record of {job} vanished"), error)),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// The record of a job, or none.
+///
+/// # Errors
+/// [`BusErrorKind::Damaged`] where it is no record of ours.
+pub async fn get(bus: &Bus, job: &JobId) -> Result<Option<Entry<JobRecord>>, BusError> {
+    kv::get(bus, subjects::BUCKET_JOBS, job.as_str()).await
+}
+
+/// Notes that a stage begins (or begins again) with a job, unless the job has ended.
+///
+/// # Errors
+/// [`BusErrorKind::NotFound`] where the job has no record: it aged out, or was never taken in.
+pub async fn begin(bus: &Bus, job: &JobId, state: State, attempt: u64) -> Result<Admission, BusError> {
+    loop {
+        let entry = get(bus, job).await?;
+        let entry = entry.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("job {job} has no record")))?;
+        if let Some(outcome) = &entry.value.outcome {
+            events::publish_once(bus, outcome, None).await?;
+            return Ok(Admission::Ended);
+        }
+        let begun = entry.value.at(state, attempt, orfeas_contract::now());
+        match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &begun, entry.revision).await {
+            Ok(_) => return Ok(Admission::Go),
+            Err(error) if error.kind() == BusErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ends a job with a terminal event, unless it has ended already; gives the event that it ended with.
+///
+/// # Errors
+/// [`BusErrorKind::NotFound`] where the job has no record, [`BusErrorKind::Refused`] for an event that ends nothing.
+pub async fn finish(bus: &Bus, event: Event, trace: Option<&TraceParent>) -> Result<Event, BusError> {
+    let job = event.job.clone();
+    let state = event.kind().terminal_state().ok_or_else(|| {
+        BusError::new(BusErrorKind::Refused, format!("a {} event does not end job {job}", event.kind()))
+    })?;
+    loop {
+        let entry = get(bus, &job).await?;
+        let entry = entry.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("job {job} has no record")))?;
+        if let Some(outcome) = &entry.value.outcome {
+            return events::publish_once(bus, outcome, trace).await;
+        }
+        let ended = entry.value.ended(state, event.clone(), orfeas_contract::now());
+        match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &ended, entry.revision).await {
+            Ok(_) => return events::publish_once(bus, &event, trace).await,
+            // Perhaps our own swap whose answer was lost: then the record now holds our event, and the loop ends.
+            Err(error) if error.kind() == BusErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ends a job as cancelled, unless it has ended already; none where there is no such job.
+///
+/// # Errors
+/// [`BusError`] when the server stayed away.
+pub async fn cancel(bus: &Bus, job: &JobId) -> Result<Option<EventKind>, BusError> {
+    let Some(entry) = get(bus, job).await? else { return Ok(None) };
+    let body = orfeas_contract::EventBody::Cancelled(orfeas_contract::Cancelled { state: entry.value.state });
+    let event = Event::new(job.clone(), orfeas_contract::now(), body);
+    finish(bus, event, None).await.map(|event| Some(event.kind()))
+}

@@ -1,0 +1,231 @@
+//! Bytes in object-store buckets, in the layout of NATS' own object store (ADR-20), so that every NATS client can read
+//! them.
+//!
+//! async-nats' `ObjectStore` is not used for two reasons, both seen: its `get` hangs for good when chunks are gone, and
+//! its `put` asks for an older object of the same name, which ours, named for one attempt, never has. Here every wait
+//! is bounded, and bytes are handed out only after their digest was found right.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use orfeas_contract::ArtifactRef;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+use crate::publish::Guard;
+use crate::{Bus, BusError, BusErrorKind};
+
+const CHUNK: usize = 512 * 1024;
+/// The longest silence between two chunks of a running read.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// An object's description as it lies in the bucket (ADR-20's names).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct ObjectInfo {
+    name: String,
+    bucket: String,
+    nuid: String,
+    size: u64,
+    chunks: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    mtime: Option<time::OffsetDateTime>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    options: Option<ObjectOptions>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct ObjectOptions {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_chunk_size: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    link: Option<serde_json::Value>,
+}
+
+/// SHA-256 as lower-case hex.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn meta_subject(bucket: &str, name: &str) -> String {
+    format!("$O.{bucket}.M.{}", URL_SAFE.encode(name))
+}
+
+/// Puts bytes under a name that nobody else uses.
+///
+/// # Errors
+/// [`BusErrorKind::Limit`] or [`BusErrorKind::Refused`] where the bucket is full.
+pub async fn put(bus: &Bus, bucket: &str, name: &str, bytes: Bytes) -> Result<ArtifactRef, BusError> {
+    let nuid = bus.client.new_inbox().rsplit('.').next().unwrap_or_default().to_owned();
+    let chunk_subject = format!("$O.{bucket}.C.{nuid}");
+    let headers = HeaderMap::new();
+    let count = bytes.len().div_ceil(CHUNK);
+    // A few at a time: the order must hold, so each chunk names the one that it follows by being awaited in turn
+    // where there is more than one window.
+    let mut position = 0;
+    while position < bytes.len() {
+        let end = (position + CHUNK).min(bytes.len());
+        // One stream, one connection: chunks in order. Each is awaited; a repeat after a lost answer could otherwise
+        // store a chunk twice, so repeats carry the chunk's own message id.
+        let id = format!("{nuid}.{position}");
+        bus.publish(&chunk_subject, &headers, bytes.slice(position..end), Guard::MessageId(&id)).await?;
+        position = end;
+    }
+    let digest = Sha256::digest(&bytes);
+    let info = ObjectInfo {
+        name: name.to_owned(),
+        bucket: bucket.to_owned(),
+        nuid,
+        size: bytes.len() as u64,
+        chunks: count as u64,
+        digest: Some(format!("SHA-256={}", URL_SAFE.encode(digest))),
+        mtime: Some(orfeas_contract::now()),
+        deleted: false,
+        options: Some(ObjectOptions { max_chunk_size: Some(CHUNK as u64), link: None }),
+    };
+    let mut rollup = HeaderMap::new();
+    rollup.insert("Nats-Rollup", "sub");
+    let meta = serde_json::to_vec(&info)
+        .map_err(|error| BusError::caused(BusErrorKind::Refused, format!("describing {bucket}/{name}"), error))?;
+    bus.publish(&meta_subject(bucket, name), &rollup, meta.into(), Guard::None).await?;
+    Ok(ArtifactRef {
+        bucket: bucket.to_owned(),
+        object: name.to_owned(),
+        bytes: bytes.len() as u64,
+        sha256: hex(&digest),
+    })
+}
+
+/// Reads what a work message or an event refers to.
+///
+/// # Errors
+/// [`BusErrorKind::NotFound`] where it is gone, [`BusErrorKind::Damaged`] where its bytes are not those promised.
+pub async fn get(bus: &Bus, artifact: &ArtifactRef) -> Result<Bytes, BusError> {
+    let bytes = get_named(bus, &artifact.bucket, &artifact.object, artifact.bytes).await?;
+    if bytes.len() as u64 != artifact.bytes || sha256_hex(&bytes) != artifact.sha256 {
+        let what = format!("{}/{} holds other bytes than were promised", artifact.bucket, artifact.object);
+        return Err(BusError::new(BusErrorKind::Damaged, what));
+    }
+    Ok(bytes)
+}
+
+/// Reads an object that a client put there; its size is looked at before its bytes.
+///
+/// # Errors
+/// [`BusErrorKind::NotFound`], [`BusErrorKind::Limit`] over `max_bytes`, [`BusErrorKind::Damaged`] where chunks are
+/// missing or the digest is wrong.
+pub async fn get_named(bus: &Bus, bucket: &str, name: &str, max_bytes: u64) -> Result<Bytes, BusError> {
+    let label = format!("{bucket}/{name}");
+    let info = info(bus, bucket, name).await?;
+    let info = info.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("there is no object {label}")))?;
+    if info.size > max_bytes {
+        let what = format!("object {label} has {} bytes; at most {max_bytes} are read", info.size);
+        return Err(BusError::new(BusErrorKind::Limit, what));
+    }
+    let chunk_subject = format!("$O.{bucket}.C.{}", info.nuid);
+    let bytes = match info.chunks {
+        0 => Bytes::new(),
+        1 => match bus.last_of(&format!("OBJ_{bucket}"), &chunk_subject).await? {
+            Some(chunk) => chunk.payload,
+            None => return Err(BusError::new(BusErrorKind::Damaged, format!("the bytes of object {label} are gone"))),
+        },
+        chunks => read_chunks(bus, bucket, &chunk_subject, chunks, info.size, &label).await?,
+    };
+    if bytes.len() as u64 != info.size {
+        let what = format!("object {label} has {} of {} bytes", bytes.len(), info.size);
+        return Err(BusError::new(BusErrorKind::Damaged, what));
+    }
+    if let Some(digest) = &info.digest {
+        // Clients differ in padding; the digest itself must be the same.
+        let promised = digest.trim_start_matches("SHA-256=").trim_end_matches('=');
+        if promised != URL_SAFE.encode(Sha256::digest(&bytes)).trim_end_matches('=') {
+            return Err(BusError::new(BusErrorKind::Damaged, format!("the bytes of object {label} are damaged")));
+        }
+    }
+    Ok(bytes)
+}
+
+async fn info(bus: &Bus, bucket: &str, name: &str) -> Result<Option<ObjectInfo>, BusError> {
+    let Some(stored) = bus.last_of(&format!("OBJ_{bucket}"), &meta_subject(bucket, name)).await? else {
+        return Ok(None);
+    };
+    let info: ObjectInfo = serde_json::from_slice(&stored.payload)
+        .map_err(|error| BusError::caused(BusErrorKind::Damaged, format!("{bucket}/{name}"), error))?;
+    let linked = info.options.as_ref().is_some_and(|options| options.link.is_some());
+    // A link may point into any bucket; following a client's would read what they must not.
+    Ok((!info.deleted && !linked).then_some(info))
+}
+
+#[derive(Serialize)]
+struct BatchRequest<'a> {
+    batch: u64,
+    seq: u64,
+    next_by_subj: &'a str,
+}
+
+/// All chunks by one batched direct get (ADR-31): no consumer to create, and a gap shows as an early end.
+async fn read_chunks(
+    bus: &Bus,
+    bucket: &str,
+    subject: &str,
+    chunks: u64,
+    size: u64,
+    label: &str,
+) -> Result<Bytes, BusError> {
+    let unreachable = |error: String| BusError::new(BusErrorKind::Unreachable, format!("reading {label}: {error}"));
+    let request = serde_json::to_vec(&BatchRequest { batch: chunks, seq: 1, next_by_subj: subject })
+        .map_err(|error| unreachable(error.to_string()))?;
+    let inbox = bus.client.new_inbox();
+    let mut answers = bus.client.subscribe(inbox.clone()).await.map_err(|error| unreachable(error.to_string()))?;
+    let sent = bus.client.publish_with_reply(format!("$JS.API.DIRECT.GET.OBJ_{bucket}"), inbox, request.into()).await;
+    sent.map_err(|error| unreachable(error.to_string()))?;
+    let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
+    let mut received = 0;
+    while received < chunks {
+        let answer = timeout(SILENCE, answers.next()).await;
+        let answer = answer.map_err(|_| unreachable("no answer in time".into()))?;
+        let answer = answer.ok_or_else(|| unreachable("the connection was closed".into()))?;
+        if answer.status.is_some() {
+            // 204 ends the batch, 404 says there was none.
+            break;
+        }
+        if bytes.len() as u64 + answer.payload.len() as u64 > size {
+            return Err(BusError::new(BusErrorKind::Damaged, format!("object {label} has more bytes than it says")));
+        }
+        bytes.extend_from_slice(&answer.payload);
+        received += 1;
+    }
+    Ok(bytes.freeze())
+}
+
+/// Removes an object that nobody needs any more. What fails is left to the bucket's age limit.
+pub async fn discard(bus: &Bus, artifact: &ArtifactRef) {
+    let remove = async {
+        let Some(info) = info(bus, &artifact.bucket, &artifact.object).await? else { return Ok(()) };
+        let stream = bus.context.get_stream_no_info(format!("OBJ_{}", artifact.bucket)).await;
+        let stream = stream.map_err(|error| BusError::caused(BusErrorKind::Unreachable, "purging", error))?;
+        // The description first: an object without bytes would be a lie, bytes without one are only litter.
+        let meta = meta_subject(&artifact.bucket, &artifact.object);
+        for subject in [meta, format!("$O.{}.C.{}", artifact.bucket, info.nuid)] {
+            let purged = stream.purge().filter(subject).await;
+            purged.map_err(|error| BusError::caused(BusErrorKind::Unreachable, "purging", error))?;
+        }
+        Ok::<(), BusError>(())
+    };
+    if let Err(error) = remove.await {
+        tracing::debug!(object = artifact.object, %error, "left to the bucket's age limit");
+    }
+}

@@ -1,0 +1,117 @@
+//! What the metrics service looks at: queues, bucket sizes, and every event with its sequence.
+
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use futures_util::{Stream, StreamExt};
+use orfeas_contract::{Event, subjects};
+
+use crate::topology::Topology;
+use crate::{Bus, BusError, BusErrorKind};
+
+/// A consumer's numbers.
+#[derive(Clone, Debug)]
+pub struct ConsumerNumbers {
+    /// Its stream.
+    pub stream: String,
+    /// Its name.
+    pub consumer: String,
+    /// Messages that wait.
+    pub pending: u64,
+    /// Messages in hand or waiting for a retry.
+    pub ack_pending: u64,
+    /// Messages in hand that were delivered more than once.
+    pub redelivered: u64,
+}
+
+/// A stream's numbers.
+#[derive(Clone, Debug)]
+pub struct StreamNumbers {
+    /// Its name.
+    pub stream: String,
+    /// Messages in it.
+    pub messages: u64,
+    /// Bytes of it.
+    pub bytes: u64,
+    /// Its last sequence.
+    pub last_sequence: u64,
+}
+
+fn trouble(what: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BusError {
+    BusError::caused(BusErrorKind::Unreachable, what, error)
+}
+
+/// The numbers of every consumer of the topology that is there.
+///
+/// # Errors
+/// [`BusErrorKind::Unreachable`] where the server does not answer.
+pub async fn consumers(bus: &Bus, topology: &Topology) -> Result<Vec<ConsumerNumbers>, BusError> {
+    let mut numbers = Vec::new();
+    for spec in topology.consumers() {
+        let stream =
+            bus.context.get_stream_no_info(&spec.stream).await.map_err(|error| trouble(&spec.stream, error))?;
+        let info = stream.consumer_info(&spec.name).await.map_err(|error| trouble(&spec.name, error))?;
+        numbers.push(ConsumerNumbers {
+            stream: spec.stream.clone(),
+            consumer: spec.name.clone(),
+            pending: info.num_pending,
+            ack_pending: info.num_ack_pending as u64,
+            redelivered: info.num_redelivered as u64,
+        });
+    }
+    Ok(numbers)
+}
+
+/// The numbers of every stream of the topology.
+///
+/// # Errors
+/// [`BusErrorKind::Unreachable`] where the server does not answer.
+pub async fn streams(bus: &Bus, topology: &Topology) -> Result<Vec<StreamNumbers>, BusError> {
+    let mut numbers = Vec::new();
+    for summary in topology.streams() {
+        let stream = bus.context.get_stream(&summary.name).await.map_err(|error| trouble(&summary.name, error))?;
+        let state = &stream.cached_info().state;
+        numbers.push(StreamNumbers {
+            stream: summary.name,
+            messages: state.messages,
+            bytes: state.bytes,
+            last_sequence: state.last_sequence,
+        });
+    }
+    Ok(numbers)
+}
+
+/// When the event stream was made, in nanoseconds since 1970: a checkpoint of another stream counts for nothing.
+///
+/// # Errors
+/// [`BusErrorKind::Missing`] where there is no event stream.
+pub async fn events_identity(bus: &Bus) -> Result<(i64, u64), BusError> {
+    let stream = bus.context.get_stream(subjects::STREAM_EVENTS).await;
+    let stream = stream.map_err(|error| BusError::caused(BusErrorKind::Missing, subjects::STREAM_EVENTS, error))?;
+    let info = stream.cached_info();
+    let created = i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(i64::MAX);
+    Ok((created, info.state.last_sequence))
+}
+
+/// Every event from a sequence on, with its sequence; an event that cannot be read comes as none.
+///
+/// # Errors
+/// [`BusErrorKind::Missing`] where there is no event stream.
+pub async fn events_from(
+    bus: &Bus,
+    sequence: u64,
+) -> Result<impl Stream<Item = Result<(u64, Option<Event>), BusError>> + Unpin + use<>, BusError> {
+    let missing = |error: Box<dyn std::error::Error + Send + Sync>| {
+        BusError::caused(BusErrorKind::Missing, "events cannot be followed", error)
+    };
+    let stream = bus.context.get_stream(subjects::STREAM_EVENTS).await.map_err(|error| missing(error.into()))?;
+    let config = pull::OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) },
+        ..Default::default()
+    };
+    let consumer = stream.create_consumer(config).await.map_err(|error| missing(error.into()))?;
+    let messages = consumer.messages().await.map_err(|error| missing(error.into()))?;
+    Ok(messages.map(|message| {
+        let message = message.map_err(|error| trouble("following events", error))?;
+        let sequence = message.info().map_err(|error| trouble("following events", error))?.stream_sequence;
+        Ok((sequence, serde_json::from_slice(&message.payload).ok()))
+    }))
+}

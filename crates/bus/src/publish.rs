@@ -1,0 +1,75 @@
+//! Publishing so that nothing is lost: every publish awaits its PubAck and is repeated under the same message id.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+
+use crate::{Bus, BusError, BusErrorKind};
+
+/// How long a publish is repeated while the server is away or the stream is full, before the caller's own retry (a
+/// redelivery) takes over.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What guards a publish against happening twice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Guard<'a> {
+    /// The stream's duplicate window, by message id.
+    MessageId(&'a str),
+    /// The last sequence of the subject: 0 where nothing may be there yet.
+    LastSequence(u64),
+    /// Repeating does no harm.
+    None,
+}
+
+impl Bus {
+    /// Publishes and awaits the PubAck; gives the stream sequence.
+    ///
+    /// # Errors
+    /// [`BusErrorKind::Conflict`] where the guard's last sequence is another one (perhaps by an earlier try of this
+    /// very call whose answer was lost: the caller looks); [`BusErrorKind::Limit`] and [`BusErrorKind::Unreachable`]
+    /// when patience ran out.
+    pub(crate) async fn publish(
+        &self,
+        subject: &str,
+        headers: &HeaderMap,
+        payload: Bytes,
+        guard: Guard<'_>,
+    ) -> Result<u64, BusError> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let mut message = PublishMessage::build().payload(payload.clone()).headers(headers.clone());
+            message = match guard {
+                Guard::MessageId(id) => message.message_id(id),
+                Guard::LastSequence(sequence) => message.expected_last_subject_sequence(sequence),
+                Guard::None => message,
+            };
+            let sent = self.context.send_publish(subject.to_owned(), message).await;
+            let error = match sent {
+                Ok(acknowledgement) => match acknowledgement.await {
+                    Ok(acknowledgement) => return Ok(acknowledgement.sequence),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            let kind = match error.kind() {
+                PublishErrorKind::WrongLastSequence => BusErrorKind::Conflict,
+                PublishErrorKind::MaxPayloadExceeded => BusErrorKind::Limit,
+                PublishErrorKind::StreamNotFound => BusErrorKind::Missing,
+                PublishErrorKind::Other => BusErrorKind::Refused,
+                _ => BusErrorKind::Unreachable,
+            };
+            // `Other` is what a full stream answers (10077): that is the backpressure, so wait for room.
+            let again = matches!(kind, BusErrorKind::Unreachable | BusErrorKind::Refused | BusErrorKind::Missing);
+            if !again || tokio::time::Instant::now() + pause > deadline {
+                return Err(BusError::caused(kind, format!("publishing on {subject}"), error));
+            }
+            tracing::debug!(subject, %error, "publish again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+}

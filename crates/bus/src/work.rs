@@ -1,0 +1,249 @@
+//! The work loop: one message at a time from a queue, kept alive while it is worked on, settled once by its outcome.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::{self, AckKind, consumer::pull};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use orfeas_contract::Timestamp;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::{Bus, BusError, BusErrorKind};
+
+/// A message as a handler sees it.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Its subject.
+    pub subject: String,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its payload.
+    pub payload: Bytes,
+    /// How often it was delivered, this time included: from 1.
+    pub attempt: u64,
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the stream stored it.
+    pub stored: Timestamp,
+}
+
+impl Delivery {
+    /// A header's text, the last where there are several.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get_last(name).map(async_nats::HeaderValue::as_str)
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything it asked for is stored: acknowledge it.
+    Done,
+    /// Deliver it again.
+    Retry {
+        /// Not before this much time.
+        after: Duration,
+        /// For the log.
+        why: String,
+    },
+}
+
+/// What a stage does with its messages.
+pub trait Handler: Send + Sync + 'static {
+    /// Works on one message. Dropped when the service must stop before it is done; the message is then given back.
+    fn handle(&self, delivery: Delivery) -> impl Future<Output = Outcome> + Send;
+
+    /// Waits until the stage can take work; a stage whose model loads takes none.
+    fn ready(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}
+
+/// A queue and how to work on it.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// The stream.
+    pub stream: String,
+    /// The durable consumer.
+    pub consumer: String,
+    /// Messages in hand at most.
+    pub concurrency: usize,
+    /// How long the consumer lets a worker be silent.
+    pub ack_wait: Duration,
+    /// How long work in hand may go on after a stop was asked for.
+    pub grace: Duration,
+}
+
+/// The delay before a message is tried again: 1 s, 2 s, 4 s, … at most 30 s.
+#[must_use]
+pub fn retry_delay(attempt: u64) -> Duration {
+    Duration::from_secs(1 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(30))
+}
+
+/// Works on a queue until `stop`, then lets what is in hand end within the grace time, and gives back the rest.
+///
+/// A stream error is never the end of the loop: a server that went away comes back, and a consumer that was deleted is
+/// looked for again.
+pub async fn run<H: Handler>(bus: Bus, queue: Queue, handler: Arc<H>, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(queue.concurrency));
+    let tasks = TaskTracker::new();
+    let abandon = CancellationToken::new();
+    loop {
+        let next = async {
+            handler.ready().await;
+            // The semaphore is never closed.
+            let slot = slots.clone().acquire_owned().await.ok()?;
+            Some((slot, next_message(&bus, &queue).await))
+        };
+        let Some(Some((slot, message))) = stop.run_until_cancelled(next).await else { break };
+        let (bus, queue, handler, abandon) = (bus.clone(), queue.clone(), handler.clone(), abandon.clone());
+        tasks.spawn(async move {
+            settle(&bus, &queue, &*handler, message, &abandon).await;
+            drop(slot);
+        });
+    }
+    tasks.close();
+    if tokio::time::timeout(queue.grace, tasks.wait()).await.is_err() {
+        tracing::warn!(consumer = queue.consumer, jobs = tasks.len(), "grace time is over; giving the work back");
+        abandon.cancel();
+        tasks.wait().await;
+    }
+    bus.flush().await;
+}
+
+/// Waits for exactly one message, however long, and through every kind of trouble.
+async fn next_message(bus: &Bus, queue: &Queue) -> jetstream::Message {
+    let mut trouble = 0u32;
+    loop {
+        match pull_one(bus, queue).await {
+            Ok(Some(message)) => return message,
+            Ok(None) => trouble = 0,
+            Err(error) => {
+                // Said once when it begins and then now and again, not five times a second.
+                if trouble.is_multiple_of(50) {
+                    tracing::warn!(consumer = queue.consumer, %error, "no work can be taken; still trying");
+                }
+                trouble += 1;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// One pull for one message; none when the pull ran out. The pull's stream is dropped at once: kept open it would ask
+/// for the next message while this one is worked on, and hold it.
+async fn pull_one(bus: &Bus, queue: &Queue) -> Result<Option<jetstream::Message>, BusError> {
+    let trouble = |error: Box<dyn std::error::Error + Send + Sync>| {
+        BusError::caused(BusErrorKind::Unreachable, format!("{}/{}", queue.stream, queue.consumer), error)
+    };
+    let stream = bus.context.get_stream_no_info(&queue.stream).await.map_err(|error| trouble(error.into()))?;
+    let consumer: jetstream::consumer::Consumer<pull::Config> =
+        stream.get_consumer(&queue.consumer).await.map_err(|error| trouble(error.into()))?;
+    loop {
+        let pull = consumer
+            .stream()
+            .max_messages_per_batch(1)
+            .expires(Duration::from_secs(30))
+            .heartbeat(Duration::from_secs(5));
+        let mut messages = pull.messages().await.map_err(|error| trouble(error.into()))?;
+        loop {
+            match messages.next().await {
+                Some(Ok(message)) => return Ok(Some(message)),
+                Some(Err(error)) => {
+                    use jetstream::consumer::pull::MessagesErrorKind;
+                    match error.kind() {
+                        // The server may be restarting: the stream finds it again.
+                        MessagesErrorKind::MissingHeartbeat => {}
+                        _ => return Err(trouble(error.into())),
+                    }
+                }
+                None => break,
+            }
+        }
+    }
+}
+
+async fn settle<H: Handler>(
+    bus: &Bus,
+    queue: &Queue,
+    handler: &H,
+    message: jetstream::Message,
+    abandon: &CancellationToken,
+) {
+    let delivery = match describe(&message) {
+        Ok(delivery) => delivery,
+        Err(error) => {
+            tracing::error!(consumer = queue.consumer, %error, "a message without delivery facts");
+            return;
+        }
+    };
+    let (subject, sequence, attempt) = (delivery.subject.clone(), delivery.sequence, delivery.attempt);
+    let work = AssertUnwindSafe(handler.handle(delivery)).catch_unwind();
+    let outcome = tokio::select! {
+        outcome = work => outcome.unwrap_or_else(|_| Outcome::Retry {
+            after: retry_delay(attempt),
+            why: "the worker panicked".into(),
+        }),
+        () = keep_alive(&message, queue.ack_wait / 3) => unreachable_outcome(),
+        () = abandon.cancelled() => Outcome::Retry { after: Duration::ZERO, why: "the service stops".into() },
+    };
+    let acknowledged = match &outcome {
+        Outcome::Done => message.ack().await,
+        Outcome::Retry { after, why } => {
+            tracing::warn!(subject, sequence, attempt, why, "to be tried again");
+            message.ack_with(AckKind::Nak((!after.is_zero()).then_some(*after))).await
+        }
+    };
+    if let Err(error) = acknowledged {
+        // Harmless: it will be delivered again, and every stage finds what it did before.
+        tracing::warn!(subject, sequence, %error, "not acknowledged");
+    }
+    if outcome != Outcome::Done {
+        bus.flush().await;
+    }
+}
+
+/// Tells the server again and again that the message is being worked on; never returns.
+async fn keep_alive(message: &jetstream::Message, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        if let Err(error) = message.ack_with(AckKind::Progress).await {
+            tracing::debug!(%error, "keep-alive");
+        }
+    }
+}
+
+fn unreachable_outcome() -> Outcome {
+    Outcome::Retry { after: Duration::ZERO, why: "the keep-alive ended".into() }
+}
+
+fn describe(message: &jetstream::Message) -> Result<Delivery, BusError> {
+    let info = message.info().map_err(|error| BusError::caused(BusErrorKind::Damaged, "delivery facts", error))?;
+    Ok(Delivery {
+        subject: message.subject.to_string(),
+        headers: message.headers.clone().unwrap_or_default(),
+        payload: message.payload.clone(),
+        attempt: u64::try_from(info.delivered).unwrap_or(1).max(1),
+        sequence: info.stream_sequence,
+        stored: info.published,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_wait_longer_and_never_too_long() {
+        let delays: Vec<u64> = (1..9).map(|attempt| retry_delay(attempt).as_secs()).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 30, 30, 30]);
+        assert_eq!(retry_delay(0).as_secs(), 1);
+    }
+}

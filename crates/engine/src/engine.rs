@@ -1,0 +1,108 @@
+//! The trait and what goes into it.
+
+use orfeas_field::Field;
+
+use crate::{EngineError, EngineErrorKind};
+
+/// The prepared picture: RGBA, straight alpha, row-major, top-left first; square.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows; equal to the width.
+    pub height: u32,
+    /// `[height, width, 4]` bytes.
+    pub rgba: Vec<u8>,
+}
+
+impl Picture {
+    /// The longest side an engine looks at, in pixels.
+    pub const MAX_SIDE: u32 = 4096;
+
+    /// A picture of checked size.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::Unsupported`] for a picture without pixels, one that is not square or larger than
+    /// [`Self::MAX_SIDE`], or bytes of another length than `width * height * 4`.
+    pub fn new(width: u32, height: u32, rgba: Vec<u8>) -> Result<Self, EngineError> {
+        let picture = Self { width, height, rgba };
+        picture.check()?;
+        Ok(picture)
+    }
+
+    /// What the constructor checks; an engine checks again because the fields are open.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let unsupported = |sentence: String| Err(EngineError::new(EngineErrorKind::Unsupported, sentence));
+        let (width, height) = (self.width, self.height);
+        if width == 0 || width != height || width > Self::MAX_SIDE {
+            let most = Self::MAX_SIDE;
+            return unsupported(format!(
+                "the prepared picture has {width} x {height} pixels; it must be square, of at most {most}"
+            ));
+        }
+        if self.rgba.len() != width as usize * height as usize * 4 {
+            let length = self.rgba.len();
+            return unsupported(format!("the prepared picture has {length} bytes for {width} x {height} pixels"));
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of an engine. What is `None` is the engine's choice.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Request {
+    /// Seed of the noise; an engine without noise ignores it and says 0 in the provenance.
+    pub seed: u64,
+    /// Sampling steps.
+    pub steps: Option<u32>,
+    /// Guidance scale.
+    pub guidance: Option<f32>,
+    /// Cells of the field along its longest side.
+    pub resolution: Option<u32>,
+}
+
+/// Who watches a run, on the thread that runs it.
+pub trait Observer {
+    /// Step `step` of `steps` of a phase is done; 0 when it begins.
+    fn progress(&mut self, phase: &str, step: u32, steps: u32);
+    /// Whether to stop. Looked at between steps.
+    fn cancelled(&self) -> bool;
+}
+
+/// An observer that does not care.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn progress(&mut self, _phase: &str, _step: u32, _steps: u32) {}
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Makes a field of a picture.
+pub trait Engine: Send {
+    /// The name that options, provenance and events use.
+    fn name(&self) -> &'static str;
+
+    /// The model it runs; `none` for an engine without weights.
+    fn model(&self) -> String;
+
+    /// Makes the field, `[resolution + 1; 3]` samples at most.
+    ///
+    /// # Errors
+    /// [`EngineError`]: cancelled by the observer, no subject, an option outside the engine's range, or a failure.
+    fn generate(
+        &mut self,
+        picture: &Picture,
+        request: &Request,
+        observer: &mut dyn Observer,
+    ) -> Result<Field, EngineError>;
+}
+
+/// Reports a step and stops the run where the observer asks for it.
+pub(crate) fn step(observer: &mut dyn Observer, phase: &str, step: u32, steps: u32) -> Result<(), EngineError> {
+    observer.progress(phase, step, steps);
+    if observer.cancelled() { Err(EngineError::cancelled()) } else { Ok(()) }
+}

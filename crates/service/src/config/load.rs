@@ -1,0 +1,191 @@
+//! How the typed configurations are read, and what holds between their settings.
+
+use std::collections::BTreeSet;
+
+use super::{
+    ClientConfig, CommonConfig, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig, IngestConfig,
+    LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig, WorkConfig,
+    error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
+};
+
+impl NatsConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let ways = ["nats_password", "nats_token", "nats_creds_file"];
+        let set: Vec<_> = ways.into_iter().filter(|key| reader.is_set(key)).collect();
+        if let [first, .., last] = set.as_slice() {
+            reader.mistake(last, format!("{first} is set too; set one way to log in, not {}", set.len()));
+        }
+        for (one, other) in [
+            ("nats_user", "nats_password"),
+            ("nats_password", "nats_user"),
+            ("nats_tls_cert_file", "nats_tls_key_file"),
+            ("nats_tls_key_file", "nats_tls_cert_file"),
+        ] {
+            if reader.is_set(one) && !reader.is_set(other) {
+                reader.mistake(one, format!("goes with {other}, which is not set"));
+            }
+        }
+        Self {
+            urls: reader.urls("nats_url").unwrap_or_default(),
+            user: reader.text("nats_user"),
+            password: reader.secret("nats_password"),
+            token: reader.secret("nats_token"),
+            creds_file: reader.path("nats_creds_file"),
+            tls_ca_file: reader.path("nats_tls_ca_file"),
+            tls_cert_file: reader.path("nats_tls_cert_file"),
+            tls_key_file: reader.path("nats_tls_key_file"),
+            inbox_prefix: reader.text("nats_inbox_prefix").unwrap_or_default(),
+        }
+    }
+}
+
+impl LogConfig {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            level: reader.text("log_level").unwrap_or_default(),
+            format: reader.choice("log_format", LogFormat::named),
+        }
+    }
+}
+
+impl WorkConfig {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            ack_wait: reader.duration("ack_wait").unwrap_or_default(),
+            max_attempts: reader.number("max_attempts").unwrap_or_default(),
+        }
+    }
+}
+
+impl TopologyConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let replicas = reader.narrow("replicas");
+        if replicas == 2 || replicas == 4 {
+            reader.mistake(
+                "replicas",
+                format!("{replicas} copies outlive no more servers than {}; use 1, 3 or 5", replicas - 1),
+            );
+        }
+        Self {
+            replicas,
+            images_max_bytes: reader.number("images_max_bytes").unwrap_or_default(),
+            uploads_max_bytes: reader.number("uploads_max_bytes").unwrap_or_default(),
+            prepared_max_bytes: reader.number("prepared_max_bytes").unwrap_or_default(),
+            fields_max_bytes: reader.number("fields_max_bytes").unwrap_or_default(),
+            meshes_max_bytes: reader.number("meshes_max_bytes").unwrap_or_default(),
+            work_max_messages: reader.number("work_max_messages").unwrap_or_default(),
+            events_max_age: reader.duration("events_max_age").unwrap_or_default(),
+            artifacts_max_age: reader.duration("artifacts_max_age").unwrap_or_default(),
+            meshes_max_age: reader.duration("meshes_max_age").unwrap_or_default(),
+            jobs_max_age: reader.duration("jobs_max_age").unwrap_or_default(),
+        }
+    }
+}
+
+impl CommonConfig {
+    fn read(reader: &mut Reader) -> Self {
+        Self {
+            nats: NatsConfig::read(reader),
+            http: HttpConfig { listen: reader.listen("http_listen").flatten() },
+            log: LogConfig::read(reader),
+            work: WorkConfig::read(reader),
+            topology: TopologyConfig::read(reader),
+            shutdown_grace: reader.duration("shutdown_grace").unwrap_or_default(),
+        }
+    }
+}
+
+impl InferConfig {
+    fn read(reader: &mut Reader) -> Self {
+        let config = Self {
+            common: CommonConfig::read(reader),
+            engine: reader.choice("engine", EngineName::named),
+            model_dir: reader.path("model_dir"),
+            resolution: reader.narrow("resolution"),
+            max_concurrent_jobs: reader.narrow("max_concurrent_jobs"),
+            gpu_memory_limit: reader.memory("gpu_memory_limit"),
+            precision: reader.choice("hunyuan3d_precision", Precision::named),
+            cuda_visible_devices: reader.text("cuda_visible_devices"),
+        };
+        if config.engine == EngineName::Hunyuan3d && !reader.is_set("model_dir") {
+            reader.mistake("engine", "hunyuan3d needs model_dir, the checkpoint folder, which is not set");
+        }
+        if reader.is_set("cuda_visible_devices") && !reader.is_from_environment("cuda_visible_devices") {
+            reader.mistake(
+                "cuda_visible_devices",
+                "the CUDA driver reads it from the environment only; set the variable CUDA_VISIBLE_DEVICES",
+            );
+        }
+        config
+    }
+}
+
+/// Gives each struct its `load`, and the services' structs their trait.
+macro_rules! loaders {
+    ($($config:ident, $service:ident, $reader:ident => $read:expr;)*) => {$(
+        impl $config {
+            /// Reads the configuration.
+            ///
+            /// # Errors
+            /// [`ConfigErrors`] lists every mistake, each with where it stands and what is allowed.
+            pub fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
+                Self::load_and_list(sources).map(|(config, _)| config)
+            }
+
+            /// Also the settings that were read.
+            pub(super) fn load_and_list(sources: &Sources) -> Result<(Self, BTreeSet<&'static str>), ConfigErrors> {
+                let mut reader = Reader::new(Service::$service, sources);
+                let config = { let $reader = &mut reader; $read };
+                reader.finish(config)
+            }
+        }
+    )*};
+}
+
+loaders! {
+    IngestConfig, Ingest, reader => IngestConfig {
+        common: CommonConfig::read(reader),
+        concurrency: reader.narrow("ingest_concurrency"),
+        images: ImageLimits {
+            max_bytes: reader.number("image_max_bytes").unwrap_or_default(),
+            max_pixels: reader.number("image_max_pixels").unwrap_or_default(),
+            max_side: reader.narrow("image_max_side"),
+            max_decoder_bytes: reader.number("image_max_decoder_bytes").unwrap_or_default(),
+        },
+    };
+    InferConfig, Infer, reader => InferConfig::read(reader);
+    ExportConfig, Export, reader => ExportConfig {
+        common: CommonConfig::read(reader),
+        concurrency: reader.narrow("export_concurrency"),
+        dust_fraction: reader.fraction("dust_fraction").unwrap_or_default(),
+    };
+    MetricsConfig, Metrics, reader => MetricsConfig {
+        common: CommonConfig::read(reader),
+        poll_interval: reader.duration("poll_interval").unwrap_or_default(),
+        checkpoint_interval: reader.duration("checkpoint_interval").unwrap_or_default(),
+    };
+    ClientConfig, Client, reader => ClientConfig {
+        nats: NatsConfig::read(reader),
+        log: LogConfig::read(reader),
+        work: WorkConfig::read(reader),
+        topology: TopologyConfig::read(reader),
+    };
+}
+
+macro_rules! services {
+    ($($config:ident, $service:ident;)*) => {$(
+        impl ServiceConfig for $config {
+            const SERVICE: Service = Service::$service;
+
+            fn common(&self) -> &CommonConfig {
+                &self.common
+            }
+
+            fn load(sources: &Sources) -> Result<Self, ConfigErrors> {
+                Self::load(sources)
+            }
+        }
+    )*};
+}
+
+services! { IngestConfig, Ingest; InferConfig, Infer; ExportConfig, Export; MetricsConfig, Metrics; }
