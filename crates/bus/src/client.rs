@@ -68,3 +68,21 @@ pub async fn follow(
         })
     }))
 }
+
+/// Queues a job for a stage; queueing it again adds nothing.
+///
+/// # Errors
+/// [`BusErrorKind::Refused`] where the queue stayed full for longer than the publisher's patience.
+pub async fn queue<T: serde::Serialize>(
+    bus: &Bus,
+    stage: orfeas_contract::Stage,
+    job: &JobId,
+    work: &T,
+) -> Result<(), BusError> {
+    let subject = subjects::work(stage, job);
+    let payload =
+        serde_json::to_vec(work).map_err(|error| BusError::caused(BusErrorKind::Refused, subject.clone(), error))?;
+    bus.publish(&subject, &HeaderMap::new(), payload.into(), Guard::MessageId(&format!("{job}.{stage}")))
+        .await
+        .map(drop)
+}

@@ -37,7 +37,7 @@ fn a_disc_is_as_deep_as_poisson_says_and_its_rim_is_a_circle() {
                         let (a, b) = (at - middle as f32, row as f32 - middle as f32);
                         let off = a.hypot(b) - want;
                         // Without soft edges half a pixel of the picture is unknown.
-                        let allowed = if soft { 0.12 } else { cells(0.5, side, resolution).max(0.25) };
+                        let allowed = if soft { 0.12 } else { 0.25 };
                         assert!(off.abs() < allowed, "side {side} at {resolution}: {off} cells off at {a} {b}");
                     }
                 }

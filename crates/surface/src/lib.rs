@@ -8,8 +8,11 @@ mod error;
 mod extract;
 mod finish;
 mod mesh;
+mod normals;
 mod place;
+mod quadric;
 mod report;
+mod simplify;
 mod table;
 mod write;
 
@@ -20,4 +23,5 @@ pub use finish::finish;
 pub use mesh::Mesh;
 pub use place::{place, to_gltf};
 pub use report::report;
-pub use write::write;
+pub use simplify::simplify;
+pub use write::{write, write_to};

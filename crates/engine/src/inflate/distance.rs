@@ -71,7 +71,7 @@ mod tests {
                 })
                 .collect();
             let got = distance_to(width, &seeds);
-            for at in 0..seeds.len() {
+            for (at, got) in got.iter().enumerate() {
                 let brute = (0..seeds.len())
                     .filter(|seed| seeds[*seed])
                     .map(|seed| {
@@ -79,7 +79,7 @@ mod tests {
                         ((dx * dx + dy * dy) as f32).sqrt()
                     })
                     .fold(f32::INFINITY, f32::min);
-                assert!(got[at] == brute || (got[at] - brute).abs() < 1e-4, "{at}: {} {brute}", got[at]);
+                assert!(*got == brute || (got - brute).abs() < 1e-4, "{at}: {got} {brute}");
             }
         }
         assert!(distance_to(4, &[false; 8]).iter().all(|d| d.is_infinite()));

@@ -10,13 +10,14 @@
 //! 0.84 times: equally far from round on either side.
 //!
 //! What is narrower than the grid can carry is widened to 2.6 cells rather than lost, and holes that are too narrow
-//! are opened to about 2 cells; see `silhouette` for the limits.
+//! are opened to about 2 cells; see `silhouette` for the limits. Hard pixel edges are made smooth first (`edges`).
 //!
 //! ```text
 //! picture -> coverage (widened alpha) -> level (signed distance) -> f -> profile -> volume
 //! ```
 
 mod distance;
+mod edges;
 mod normal;
 mod poisson;
 mod profile;

@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use super::distance::distance_to;
+use super::edges;
 use super::normal::{cdf, quantile};
 use super::thin::{ThinRules, ridge, thin_medial};
 use crate::{EngineError, EngineErrorKind, Picture};
@@ -53,6 +54,8 @@ pub(crate) fn coverage(picture: &Picture, resolution: usize) -> Result<Coverage,
     let (part, hole) = (LEAST_PART * unit, LEAST_HOLE * unit);
     let mut alpha: Vec<f32> = picture.rgba.chunks_exact(4).map(|pixel| f32::from(pixel[3]) / 255.0).collect();
 
+    edges::soften(side, &mut alpha);
+
     // A frame of empty pixels, so that what lies between the subject and the picture's edge is not taken for narrow.
     let frame = (2.0 * part).ceil() as usize + 3;
     let width = side + 2 * frame;
@@ -70,8 +73,14 @@ pub(crate) fn coverage(picture: &Picture, resolution: usize) -> Result<Coverage,
     }
     let noise = ((0.25 * cell * cell) as usize).min(5);
     let (parts, holes) = rayon::join(
-        || thin_medial(width, &inner, ThinRules { radius: part, least_area: noise + 1, dead_end: 0.0 }),
-        || thin_medial(width, &outer, ThinRules { radius: hole, least_area: noise + 1, dead_end: 0.3 * hole }),
+        || thin_medial(width, &inner, ThinRules { radius: part, least_area: noise + 1, reach: 2.5, dead_end: 0.0 }),
+        || {
+            thin_medial(
+                width,
+                &outer,
+                ThinRules { radius: hole, least_area: noise + 1, reach: 4.0, dead_end: 0.3 * hole },
+            )
+        },
     );
     if let Some(parts) = &parts {
         let away = distance_to(width, parts);

@@ -2,10 +2,6 @@
 
 use super::distance::distance_to;
 
-/// A residue reaches this many radii beyond the opening before it counts as thin; corners wider than some 65 degrees
-/// reach less far and are left alone.
-const REACH: f32 = 1.2;
-
 /// What to take for noise, in pixels, and which dead ends to follow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinRules {
@@ -13,6 +9,9 @@ pub(crate) struct ThinRules {
     pub radius: f32,
     /// Lone parts of fewer pixels are noise.
     pub least_area: usize,
+    /// How many radii a dead end must reach beyond the opening to count as thin. A corner of angle a reaches
+    /// 1 / sin(a / 2) - 1 of them: 2.5 leaves corners wider than 33 degrees alone.
+    pub reach: f32,
     /// Dead ends narrower than this half width are not followed; parts that lead somewhere always are.
     pub dead_end: f32,
 }
@@ -88,14 +87,23 @@ pub(crate) fn thin_medial(width: usize, depth: &[f32], rules: ThinRules) -> Opti
         let pieces = connected_pieces(width, depth.len(), &mut border);
         let wanted = match pieces {
             0 => component.len() >= rules.least_area,
-            1 => reach > opened + REACH * rules.radius,
+            1 => reach > opened + rules.reach * rules.radius,
             _ => true,
         };
         if wanted {
             let least = if pieces == 1 { rules.dead_end } else { 0.0 };
             let medial = medial.get_or_insert_with(|| vec![false; depth.len()]);
-            for &at in &component {
-                medial[at] = depth[at] >= least && ridge(width, depth, at);
+            let line = |at: usize| depth[at] >= least && ridge(width, depth, at);
+            // On into the opening while the line is still too thin, or a neck would be left there.
+            let mut stack: Vec<usize> = component.iter().copied().filter(|at| line(*at)).collect();
+            stack.iter().for_each(|at| medial[*at] = true);
+            while let Some(at) = stack.pop() {
+                for other in neighbours(width, depth.len(), at) {
+                    if !medial[other] && (f32::MIN_POSITIVE..rules.radius).contains(&depth[other]) && line(other) {
+                        medial[other] = true;
+                        stack.push(other);
+                    }
+                }
             }
         }
     }
@@ -139,7 +147,7 @@ mod tests {
         let outside: Vec<bool> =
             (0..width * width).map(|at| !shape((at % width) as i32, (at / width) as i32)).collect();
         let depth = distance_to(width, &outside);
-        thin_medial(width, &depth, ThinRules { radius: 6.0, least_area: 5, dead_end: 0.0 })
+        thin_medial(width, &depth, ThinRules { radius: 6.0, least_area: 5, reach: 2.5, dead_end: 0.0 })
     }
 
     #[test]

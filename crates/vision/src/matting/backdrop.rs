@@ -1,7 +1,7 @@
 //! What the background looks like: a smooth backdrop that may be in shadow, or a mixture of colours.
 
 use super::lab::{Lab, distance2};
-use super::mixture::{Mixture, Normal};
+use super::mixture::Normal;
 
 /// Terms of the backdrop's polynomial in x and y, each from -1 to 1.
 const TERMS: usize = 6;
@@ -63,8 +63,7 @@ impl Surface {
         let spread = (inliers.clone().map(|r| distance2(r, [0.0; 3])).sum::<f32>()
             / (explained * samples.len() as f32).max(1.0))
         .sqrt();
-        let mut noise = Normal::fit(inliers, floor)?;
-        noise.mean = [0.0; 3];
+        let noise = Normal::fit(inliers, floor)?.centred();
         Some(Self { coefficients, noise, explained, spread })
     }
 
@@ -82,7 +81,7 @@ impl Surface {
         });
         let mut widened = self.clone();
         if let Some(noise) = Normal::fit(residuals, floor) {
-            widened.noise = Normal { mean: [0.0; 3], ..noise };
+            widened.noise = noise.centred();
         }
         widened
     }
@@ -168,11 +167,3 @@ fn weighted_fit(samples: &[Sample], weights: &[f32], channel: usize, used: usize
     Some(std::array::from_fn(|i| normal[i][TERMS] as f32))
 }
 
-/// What the background looks like.
-#[derive(Clone, Debug)]
-pub(crate) enum Background {
-    /// A smooth backdrop.
-    Plain(Surface),
-    /// Anything else: the colours of the border.
-    Busy(Mixture),
-}

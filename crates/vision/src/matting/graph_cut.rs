@@ -4,11 +4,13 @@
 use image::{GrayImage, RgbImage};
 use rayon::prelude::*;
 
-use super::backdrop::{Background, Sample, Surface};
+use super::backdrop::{Sample, Surface};
 use super::lab::{Lab, lab};
 use super::mask::Mask;
 use super::mixture::Mixture;
-use super::model::{BACKDROP_FLOOR, Canvas, FLOOR, PARTS, UNKNOWN, cheapest, evidence};
+use super::model::{
+    BACKDROP_FLOOR, Background, Canvas, FLOOR, PARTS, UNKNOWN, background_of_border, cheapest, evidence, lit, shaded,
+};
 use super::refine::{Models, refine};
 use super::Matting;
 use crate::VisionError;
@@ -50,7 +52,7 @@ impl Matting for GraphCutMatting {
 
     fn alpha(&self, picture: &RgbImage) -> Result<GrayImage, VisionError> {
         let canvas = self.reduced(picture);
-        let mut background = Background::of_border(&canvas).ok_or(NOTHING)?;
+        let mut background = background_of_border(&canvas).ok_or(NOTHING)?;
         let shadows = may_be_shadow(&canvas, &background);
         let mut mask = first_guess(&canvas, &background, &shadows).without_specks();
         check_share(&mask)?;
@@ -58,7 +60,11 @@ impl Matting for GraphCutMatting {
         let all: Vec<usize> = (0..canvas.colours.len()).collect();
         let mut pull = Vec::new();
         for round in 0..self.rounds.max(1) {
-            let subject: Vec<Lab> = all.iter().filter(|&&i| mask.labels[i]).map(|&i| canvas.colours[i]).collect();
+            let subject: Vec<Lab> = all
+                .iter()
+                .filter(|&&i| mask.labels[i] && background.leaves_to_subject(&canvas.sample(i), shadows[i]))
+                .map(|&i| canvas.colours[i])
+                .collect();
             let subject = Mixture::fit(&subject, PARTS, FLOOR);
             if round > 0 {
                 background = refit(&canvas, background, &mask);
@@ -110,13 +116,13 @@ fn check_share(mask: &Mask) -> Result<(), VisionError> {
 /// soft light fades out, and a thing has an edge: connected regions of shadow's colours that are almost as dark at
 /// their rim as inside are things.
 fn may_be_shadow(canvas: &Canvas, background: &Background) -> Vec<bool> {
-    let Background::Plain(surface) = background else { return vec![false; canvas.colours.len()] };
+    let Background::Plain(surfaces) = background else { return vec![false; canvas.colours.len()] };
     let seen: Vec<(bool, Option<f32>)> = (0..canvas.colours.len())
         .into_par_iter()
         .map(|i| {
             let sample = canvas.sample(i);
-            let (depth, density) = surface.shaded(&sample);
-            let lit = surface.lit(&sample) > UNKNOWN;
+            let (depth, density) = shaded(surfaces, &sample);
+            let lit = lit(surfaces, &sample) > UNKNOWN;
             (lit, (!lit && density > UNKNOWN - 2.5).then_some(depth))
         })
         .collect();
@@ -125,11 +131,13 @@ fn may_be_shadow(canvas: &Canvas, background: &Background) -> Vec<bool> {
     for part in dark.parts(true) {
         let depth_of = |i: usize| seen[i].1.unwrap_or(0.0);
         let mut depths: Vec<f32> = part.pixels.iter().map(|&i| depth_of(i)).collect();
-        // A rim pixel has lit backdrop beside it; three pixels inwards a soft shadow is still faint.
+        // A rim pixel has lit backdrop beside it; two pixels inwards a soft shadow is still faint. Beside something
+        // that is neither lit nor shadow, the pixel may be half that thing's, and says nothing.
         let mut rim: Vec<f32> = part
             .pixels
             .iter()
             .filter(|&&i| dark.around(i, 1).any(|other| seen[other].0))
+            .filter(|&&i| dark.around(i, 2).all(|other| seen[other].0 || seen[other].1.is_some()))
             .map(|&i| dark.around(i, 2).map(depth_of).fold(0.0, f32::max))
             .collect();
         if rim.is_empty() {
@@ -160,7 +168,7 @@ fn first_guess(canvas: &Canvas, background: &Background, shadows: &[bool]) -> Ma
         Background::Plain(_) => UNKNOWN,
         // Rarer than nearly all of the border itself.
         Background::Busy(_) => {
-            let margin = (canvas.width.min(canvas.height) / 32).max(2);
+            let margin = canvas.margin();
             let mut border: Vec<f32> =
                 density.iter().enumerate().filter(|&(i, _)| canvas.in_border(i, margin)).map(|(_, &d)| d).collect();
             quantile(&mut border, 0.05) - 1.0
@@ -172,14 +180,23 @@ fn first_guess(canvas: &Canvas, background: &Background, shadows: &[bool]) -> Ma
 /// The background's model from all that is now called background, not from the border alone.
 fn refit(canvas: &Canvas, background: Background, mask: &Mask) -> Background {
     match background {
-        Background::Plain(surface) => {
-            let lit: Vec<Sample> = (0..mask.labels.len())
-                .filter(|&i| !mask.labels[i])
-                .map(|i| canvas.sample(i))
-                .filter(|sample| surface.lit(sample) > UNKNOWN - 3.0)
-                .collect();
-            let better = Surface::fit(&lit, BACKDROP_FLOOR).filter(|fitted| fitted.spread < 2.0 * surface.spread + 1.0);
-            Background::Plain(better.unwrap_or(surface))
+        Background::Plain(surfaces) => {
+            let outside: Vec<Sample> =
+                (0..mask.labels.len()).filter(|&i| !mask.labels[i]).map(|i| canvas.sample(i)).collect();
+            let better = |surface: &Surface| {
+                let own: Vec<Sample> = outside
+                    .iter()
+                    .copied()
+                    .filter(|sample| {
+                        let density = surface.lit(sample);
+                        density > UNKNOWN - 3.0 && density >= lit(&surfaces, sample)
+                    })
+                    .collect();
+                Surface::fit(&own, BACKDROP_FLOOR)
+                    .filter(|fitted| fitted.spread < 2.0 * surface.spread + 1.0)
+                    .unwrap_or_else(|| surface.clone())
+            };
+            Background::Plain(surfaces.iter().map(better).collect())
         }
         Background::Busy(mixture) => {
             let colours: Vec<Lab> =

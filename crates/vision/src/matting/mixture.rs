@@ -5,7 +5,7 @@ use super::lab::{Lab, distance2};
 /// A normal distribution over Lab, ready to be evaluated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Normal {
-    pub(crate) mean: Lab,
+    mean: Lab,
     inverse: [[f32; 3]; 3],
     /// ln of the normalising factor.
     log_norm: f32,
@@ -51,6 +51,11 @@ impl Normal {
             row[i] += floor;
         }
         Some(Self::new(mean, covariance))
+    }
+
+    /// The same spread around zero.
+    pub(crate) fn centred(self) -> Self {
+        Self { mean: [0.0; 3], ..self }
     }
 
     /// Squared Mahalanobis distance.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::backdrop::{Background, Sample, Surface};
+use super::backdrop::{Sample, Surface};
 use super::lab::{Lab, distance2};
 use super::mask::Mask;
 use super::maxflow::CutGraph;
@@ -36,6 +36,11 @@ impl Canvas {
         place(index, self.width, self.height, self.colours[index])
     }
 
+    /// How many pixels deep the border is that shows the background.
+    pub(crate) fn margin(&self) -> usize {
+        (self.width.min(self.height) / 32).max(2)
+    }
+
     /// Whether the pixel lies within `margin` of the border.
     pub(crate) fn in_border(&self, index: usize, margin: usize) -> bool {
         let (x, y) = (index % self.width, index / self.width);
@@ -53,29 +58,70 @@ pub(crate) fn place(index: usize, width: usize, height: usize, colour: Lab) -> S
     }
 }
 
-impl Background {
-    /// A smooth surface where one explains most of the border, a mixture of its colours otherwise. None where the
-    /// picture is too small for either.
-    pub(crate) fn of_border(canvas: &Canvas) -> Option<Self> {
-        let margin = (canvas.width.min(canvas.height) / 32).max(2);
-        let border: Vec<Sample> =
-            (0..canvas.colours.len()).filter(|&i| canvas.in_border(i, margin)).map(|i| canvas.sample(i)).collect();
-        let surface = Surface::fit(&border, BACKDROP_FLOOR)?;
-        if surface.explained > 0.55 && surface.spread < 10.0 {
-            return Some(Self::Plain(surface));
-        }
-        let colours: Vec<Lab> = border.iter().map(|sample| sample.colour).collect();
-        Mixture::fit(&colours, PARTS, FLOOR).map(Self::Busy)
-    }
+/// What the background looks like.
+#[derive(Clone, Debug)]
+pub(crate) enum Background {
+    /// One smooth backdrop, or two that meet, such as a table and a wall.
+    Plain(Vec<Surface>),
+    /// Anything else: the colours of the border.
+    Busy(Mixture),
+}
 
+/// What the border says of the background.
+pub(crate) fn background_of_border(canvas: &Canvas) -> Option<Background> {
+    let border: Vec<usize> = (0..canvas.colours.len()).filter(|&i| canvas.in_border(i, canvas.margin())).collect();
+    let samples: Vec<Sample> = border.iter().map(|&i| canvas.sample(i)).collect();
+    let surface = Surface::fit(&samples, BACKDROP_FLOOR)?;
+    if surface.explained > 0.45 && surface.spread < 10.0 {
+        let rest: Vec<Sample> = samples.iter().copied().filter(|sample| surface.lit(sample) < UNKNOWN).collect();
+        let on = |test: &dyn Fn(&&Sample) -> bool| rest.iter().filter(test).count() * 16 > samples.len();
+        // A subject may leave the picture on one side; what leaves it left and right is a second backdrop.
+        if !(on(&|sample| sample.x < -0.9) && on(&|sample| sample.x > 0.9)) {
+            return Some(Background::Plain(vec![surface]));
+        }
+        if let Some(second) = Surface::fit(&rest, BACKDROP_FLOOR)
+            && second.explained > 0.6
+            && second.spread < 10.0
+        {
+            return Some(Background::Plain(vec![surface, second]));
+        }
+    }
+    let colours: Vec<Lab> = samples.iter().map(|sample| sample.colour).collect();
+    Mixture::fit(&colours, PARTS, FLOOR).map(Background::Busy)
+}
+
+impl Background {
     /// ln of the density of `sample` as background.
     pub(crate) fn log_density(&self, sample: &Sample, may_be_shadow: bool) -> f32 {
         match self {
-            Self::Plain(surface) if may_be_shadow => surface.lit(sample).max(surface.shaded(sample).1),
-            Self::Plain(surface) => surface.lit(sample),
+            Self::Plain(surfaces) => {
+                let lit = lit(surfaces, sample);
+                if may_be_shadow { lit.max(shaded(surfaces, sample).1) } else { lit }
+            }
             Self::Busy(mixture) => mixture.log_density(sample.colour),
         }
     }
+
+    /// Whether `sample` tells something of the subject's colours: what may as well be shadow does not.
+    pub(crate) fn leaves_to_subject(&self, sample: &Sample, may_be_shadow: bool) -> bool {
+        match self {
+            Self::Plain(surfaces) => !may_be_shadow || shaded(surfaces, sample).1 < UNKNOWN,
+            Self::Busy(_) => true,
+        }
+    }
+}
+
+/// ln of the density of `sample` under the surface that explains it best.
+pub(crate) fn lit(surfaces: &[Surface], sample: &Sample) -> f32 {
+    surfaces.iter().map(|surface| surface.lit(sample)).fold(f32::MIN, f32::max)
+}
+
+/// As [`Surface::shaded`], of the surface that explains `sample` best.
+pub(crate) fn shaded(surfaces: &[Surface], sample: &Sample) -> (f32, f32) {
+    surfaces
+        .iter()
+        .map(|surface| surface.shaded(sample))
+        .fold((0.0, f32::MIN), |best, next| if next.1 > best.1 { next } else { best })
 }
 
 /// Evidence that `sample` is subject, in nats, from its colour alone.

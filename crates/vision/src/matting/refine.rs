@@ -3,11 +3,11 @@
 use image::{GrayImage, Luma, RgbImage};
 use rayon::prelude::*;
 
-use super::backdrop::{Background, Sample};
+use super::backdrop::{Sample, Surface};
 use super::lab::{Lab, lab};
 use super::mask::Mask;
 use super::mixture::Mixture;
-use super::model::{BACKDROP_FLOOR, FLOOR, PARTS, UNKNOWN, cheapest, evidence, place};
+use super::model::{BACKDROP_FLOOR, Background, FLOOR, PARTS, UNKNOWN, cheapest, evidence, lit, place};
 
 /// What is known at the reduced size.
 pub(crate) struct Models<'a> {
@@ -60,15 +60,23 @@ fn cut_band(
     let (mut subject, mut backdrop): (Vec<Lab>, Vec<Sample>) = (Vec::new(), Vec::new());
     for i in (0..width * height).step_by(step) {
         if mask.labels[i] {
-            subject.push(colour(picture, i));
+            let sample = sample(i);
+            if models.background.leaves_to_subject(&sample, models.shadows[parent(i)]) {
+                subject.push(sample.colour);
+            }
         } else if !in_band[parent(i)] {
             backdrop.push(sample(i));
         }
     }
     let background = match models.background {
-        Background::Plain(surface) => {
-            backdrop.retain(|sample| surface.lit(sample) > 2.0 * UNKNOWN);
-            Background::Plain(surface.with_noise(&backdrop, BACKDROP_FLOOR))
+        Background::Plain(surfaces) => {
+            backdrop.retain(|sample| lit(surfaces, sample) > 2.0 * UNKNOWN);
+            let noisier = |surface: &Surface| {
+                let own: Vec<Sample> =
+                    backdrop.iter().copied().filter(|sample| surface.lit(sample) >= lit(surfaces, sample)).collect();
+                surface.with_noise(&own, BACKDROP_FLOOR)
+            };
+            Background::Plain(surfaces.iter().map(noisier).collect())
         }
         Background::Busy(mixture) => {
             let colours: Vec<Lab> = backdrop.iter().map(|sample| sample.colour).collect();

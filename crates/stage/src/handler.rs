@@ -1,0 +1,237 @@
+//! One attempt at one message: who may work on it, what becomes of it.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use orfeas_bus::cancel::Cancellations;
+use orfeas_bus::jobs::{self, Admission};
+use orfeas_bus::work::{Delivery, Handler, Outcome, retry_delay};
+use orfeas_bus::{Bus, BusError, BusErrorKind, dead};
+use orfeas_contract::{Code, Event, Failure, JobId, Stage, Timings, TraceParent};
+use orfeas_service::Readiness;
+use orfeas_service::metrics::{Outcome as Counted, StageMetrics};
+use tokio_util::sync::CancellationToken;
+
+/// What every stage knows of a job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// The client's trace.
+    pub trace: Option<TraceParent>,
+    /// The stages before this one.
+    pub timings: Timings,
+    /// The client's message, where this stage knows it.
+    pub sequence: Option<u64>,
+}
+
+/// How an attempt ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worked {
+    /// The result is stored and passed on.
+    Done,
+    /// There was nothing left to do.
+    Dropped,
+}
+
+/// Why an attempt did not end well.
+#[derive(Debug)]
+pub enum Halt {
+    /// The job has failed, or this attempt has: the code says which.
+    Failed(Failure),
+    /// The client does not want it any more.
+    Cancelled,
+    /// The bus is in trouble.
+    Bus(BusError),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<BusError> for Halt {
+    fn from(error: BusError) -> Self {
+        Self::Bus(error)
+    }
+}
+
+/// A stage.
+pub trait StageWork: Send + Sync + 'static {
+    /// Which.
+    const STAGE: Stage;
+    /// Its message, read.
+    type Task: Send + Sync;
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// The failure, with the job as far as the message names it.
+    fn read(&self, delivery: &Delivery) -> Result<(Job, Self::Task), (Option<JobId>, Failure)>;
+
+    /// Enters the attempt into the job's record.
+    fn admit(
+        &self,
+        job: &Job,
+        task: &Self::Task,
+        delivery: &Delivery,
+    ) -> impl Future<Output = Result<Admission, BusError>> + Send;
+
+    /// Does the work. `cancel` is cancelled when the client cancels the job; what runs on other threads must look at
+    /// it, the rest is dropped by the caller.
+    fn work(
+        &self,
+        job: &Job,
+        task: &Self::Task,
+        delivery: &Delivery,
+        cancel: &CancellationToken,
+    ) -> impl Future<Output = Result<Worked, Halt>> + Send;
+}
+
+/// The work loop's handler of a stage.
+#[derive(Debug)]
+pub struct StageHandler<W> {
+    pub(crate) bus: Bus,
+    pub(crate) stage: W,
+    pub(crate) metrics: StageMetrics,
+    pub(crate) cancellations: Cancellations,
+    pub(crate) readiness: Readiness,
+    pub(crate) max_attempts: u64,
+}
+
+impl<W: StageWork> Handler for StageHandler<W> {
+    async fn ready(&self) {
+        self.readiness.wait_ready().await;
+    }
+
+    async fn handle(&self, delivery: Delivery) -> Outcome {
+        let begun = Instant::now();
+        let _in_hand = self.metrics.in_hand();
+        let (counted, outcome) = self.attempt(&delivery).await;
+        self.metrics.attempt(counted, begun.elapsed());
+        outcome
+    }
+}
+
+impl<W: StageWork> StageHandler<W> {
+    async fn attempt(&self, delivery: &Delivery) -> (Counted, Outcome) {
+        let (job, task) = match self.stage.read(delivery) {
+            Ok(read) => read,
+            Err((id, failure)) => return self.unreadable(id, failure, delivery).await,
+        };
+        match self.stage.admit(&job, &task, delivery).await {
+            Ok(Admission::Go) => {}
+            Ok(Admission::Ended) => return (Counted::Dropped, Outcome::Done),
+            Err(error) if error.kind() == BusErrorKind::NotFound => {
+                tracing::warn!(job = %job.id, %error, "dropped");
+                return (Counted::Dropped, Outcome::Done);
+            }
+            Err(error) => return later(delivery, &error),
+        }
+        // Looked at before the payload is: whoever died over it the times before would die again.
+        if delivery.attempt > self.max_attempts {
+            let sentence = format!(
+                "The {} stage was tried {} times and its worker died or was stopped each time.",
+                W::STAGE,
+                delivery.attempt - 1
+            );
+            return self.fail(&job, Failure::new(W::STAGE, Code::AttemptsExhausted, sentence), delivery).await;
+        }
+        let in_hand = self.cancellations.take(&job.id);
+        let cancel = in_hand.token();
+        let worked = tokio::select! {
+            worked = self.stage.work(&job, &task, delivery, cancel) => worked,
+            () = cancel.cancelled() => Err(Halt::Cancelled),
+        };
+        match worked {
+            Ok(Worked::Done) => (Counted::Done, Outcome::Done),
+            Ok(Worked::Dropped) => (Counted::Dropped, Outcome::Done),
+            Err(Halt::Cancelled) => match jobs::cancel(&self.bus, &job.id).await {
+                Ok(_) => (Counted::Dropped, Outcome::Done),
+                Err(error) => later(delivery, &error),
+            },
+            Err(Halt::Failed(failure)) if failure.code.retryable() && delivery.attempt < self.max_attempts => {
+                (Counted::Retry, Outcome::Retry { after: retry_delay(delivery.attempt), why: failure.message })
+            }
+            Err(Halt::Failed(failure)) => self.fail(&job, failure, delivery).await,
+            // While the server is away the attempts do not run out: they are its failures, not the job's.
+            Err(Halt::Bus(error)) if error.transient() || delivery.attempt < self.max_attempts => {
+                later(delivery, &error)
+            }
+            Err(Halt::Bus(error)) => {
+                let code = match error.kind() {
+                    BusErrorKind::NotFound => Code::ObjectMissing,
+                    BusErrorKind::Damaged => Code::ObjectDamaged,
+                    _ => Code::Internal,
+                };
+                self.fail(&job, Failure::new(W::STAGE, code, error.to_string()), delivery).await
+            }
+        }
+    }
+
+    async fn fail(&self, job: &Job, failure: Failure, delivery: &Delivery) -> (Counted, Outcome) {
+        tracing::info!(job = %job.id, stage = %failure.stage, code = %failure.code, message = failure.message, "failed");
+        match fail(&self.bus, job, failure, delivery).await {
+            Ok(()) => (Counted::Failed, Outcome::Done),
+            Err(error) => later(delivery, &error),
+        }
+    }
+
+    /// A message that no service of ours wrote, or that another version did.
+    async fn unreadable(&self, id: Option<JobId>, failure: Failure, delivery: &Delivery) -> (Counted, Outcome) {
+        let Some(id) = id else {
+            tracing::error!(subject = delivery.subject, message = failure.message, "dropped: it names no job");
+            return (Counted::Dropped, Outcome::Done);
+        };
+        let job = Job { id, trace: None, timings: Timings::default(), sequence: None };
+        self.fail(&job, failure, delivery).await
+    }
+}
+
+/// Ends a job as failed: the dead letter first where the fault is ours, then the record and its event.
+///
+/// # Errors
+/// [`BusError`] when the server stayed away.
+pub(crate) async fn fail(bus: &Bus, job: &Job, failure: Failure, delivery: &Delivery) -> Result<(), BusError> {
+    if failure.code.retryable() || failure.code == Code::AttemptsExhausted {
+        dead::bury(bus, &job.id, &failure, delivery).await?;
+    }
+    // The attempt that only found the others spent is none itself.
+    let spent = u64::from(failure.code == Code::AttemptsExhausted);
+    let attempts = delivery.attempt.saturating_sub(spent);
+    let event =
+        Event::failed(job.id.clone(), orfeas_contract::now(), failure, attempts.max(1), job.sequence, job.timings);
+    match jobs::finish(bus, event, job.trace.as_ref()).await {
+        Err(error) if error.kind() == BusErrorKind::NotFound => {
+            tracing::warn!(job = %job.id, "failed, but there is no record of it");
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
+fn later(delivery: &Delivery, error: &BusError) -> (Counted, Outcome) {
+    let after = retry_delay(delivery.attempt).min(Duration::from_secs(5));
+    (Counted::Retry, Outcome::Retry { after, why: error.to_string() })
+}
+
+/// A name for what this attempt stores, that no other attempt has: delivery counts can repeat after the server lost a
+/// delivery record.
+#[must_use]
+pub fn attempt_token(attempt: u64) -> String {
+    use std::hash::{BuildHasher, Hasher};
+    // RandomState is seeded by the operating system; the time makes two tokens of one process differ.
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_i128(orfeas_contract::now().unix_timestamp_nanos());
+    format!("{attempt}-{:016x}", hasher.finish())
+}
+
+/// Ends the job of a message that its consumer will not deliver again; the janitor's way in.
+///
+/// # Errors
+/// [`BusError`] when the server stayed away.
+pub async fn exhausted(bus: &Bus, job: &Job, stage: Stage, delivery: &Delivery) -> Result<(), BusError> {
+    let sentence = format!("The {stage} stage was tried {} times and its worker died each time.", delivery.attempt);
+    fail(bus, job, Failure::new(stage, Code::AttemptsExhausted, sentence), delivery).await
+}

@@ -1,0 +1,113 @@
+//! Fields to test with, and an examination of meshes that shares no code with the crate's report.
+#![allow(dead_code)]
+
+use std::collections::{HashMap, HashSet};
+
+use orfeas_contract::Provenance;
+use orfeas_field::{Bounds, Field, SparseGrid};
+use orfeas_surface::{Mesh, report};
+
+/// Xorshift: the same numbers in every run.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.next() as usize % limit
+    }
+
+    pub fn signed(&mut self) -> f32 {
+        self.below(2_000_001) as f32 / 1e6 - 1.0
+    }
+}
+
+/// A field over the cube from -1 to 1.
+pub fn field(samples: [usize; 3], values: &[f32]) -> Field {
+    let provenance = Provenance {
+        engine: "test".into(),
+        model: "none".into(),
+        weights_sha256: None,
+        seed: 0,
+        steps: 1,
+        guidance: 1.0,
+        resolution: 1,
+    };
+    Field { grid: SparseGrid::from_dense(samples, values, 0.0).unwrap(), bounds: Bounds::cube(1.0), provenance }
+}
+
+/// A field from a function of the position.
+pub fn sampled(samples: usize, value: impl Fn([f32; 3]) -> f32) -> Field {
+    let at = |i: usize| i as f32 / (samples - 1) as f32 * 2.0 - 1.0;
+    let mut values = Vec::with_capacity(samples.pow(3));
+    for x in 0..samples {
+        for y in 0..samples {
+            for z in 0..samples {
+                values.push(value([at(x), at(y), at(z)]));
+            }
+        }
+    }
+    field([samples; 3], &values)
+}
+
+pub fn ball(samples: usize, radius: f32) -> Field {
+    sampled(samples, |p| radius - p.iter().map(|v| v * v).sum::<f32>().sqrt())
+}
+
+pub fn torus(samples: usize) -> Field {
+    sampled(samples, |[x, y, z]| 0.25 - (((x * x + z * z).sqrt() - 0.6).powi(2) + y * y).sqrt())
+}
+
+/// Vertices - edges + triangles.
+pub fn euler(mesh: &Mesh) -> i64 {
+    mesh.vertices.len() as i64 - mesh.triangles.len() as i64 / 2
+}
+
+/// Closed, edge- and vertex-manifold, oriented, nothing degenerate, no two vertices in one place, none unused; by maps
+/// of edges, and by the report, which must agree.
+pub fn check(mesh: &Mesh, what: &str) {
+    let mut next: HashMap<(u32, u32), u32> = HashMap::new();
+    let mut degree: HashMap<u32, usize> = HashMap::new();
+    for [a, b, c] in &mesh.triangles {
+        assert!(a != b && b != c && c != a, "{what}: a triangle names a vertex twice");
+        for (p, q, r) in [(a, b, c), (b, c, a), (c, a, b)] {
+            assert!(next.insert((*p, *q), *r).is_none(), "{what}: an edge is used twice in one direction");
+            *degree.entry(*p).or_default() += 1;
+        }
+    }
+    for (p, q) in next.keys() {
+        assert!(next.contains_key(&(*q, *p)), "{what}: an edge has a triangle on one side only");
+    }
+    let mut start: HashMap<u32, u32> = HashMap::new();
+    for (p, q) in next.keys() {
+        start.insert(*p, *q);
+    }
+    for (vertex, first) in start {
+        // The triangle (vertex, q, r) is followed by that on its edge (vertex, r).
+        let (mut at, mut steps) = (first, 0);
+        loop {
+            at = next[&(vertex, at)];
+            steps += 1;
+            if at == first {
+                break;
+            }
+        }
+        assert_eq!(steps, degree[&vertex], "{what}: a vertex joins two fans");
+    }
+    assert_eq!(degree.len(), mesh.vertices.len(), "{what}: a vertex is unused");
+    let places: HashSet<[u32; 3]> = mesh.vertices.iter().map(|v| v.map(|c| (c + 0.0).to_bits())).collect();
+    assert_eq!(places.len(), mesh.vertices.len(), "{what}: two vertices in one place");
+    let report = report(mesh, 0);
+    assert!(report.watertight && report.manifold && report.oriented, "{what}: {report:?}");
+    assert_eq!(report.degenerate_triangles, 0, "{what}");
+    assert!(report.volume_cm3 > 0.0, "{what}: {report:?}");
+}

@@ -1,0 +1,179 @@
+//! The stage: picture → field → generated → queued for export.
+
+use bytes::Bytes;
+use orfeas_bus::jobs::{self, Admission};
+use orfeas_bus::work::Delivery;
+use orfeas_bus::{Bus, BusError, client, events, objects};
+use orfeas_contract::{
+    Code, Event, EventBody, EventKind, ExportWork, Failure, Generated, InferWork, JobId, Progress, Stage, StageTiming,
+    State, seconds_between, subjects,
+};
+use orfeas_engine::{EngineError, Picture, Request};
+use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token};
+use orfeas_vision::Limits;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::device::{Device, Step};
+
+/// The stage `infer`.
+pub struct Generate {
+    /// The bus.
+    pub bus: Bus,
+    /// The device.
+    pub device: Device,
+    /// The engine that it runs.
+    pub engine: &'static str,
+}
+
+/// The prepared picture is ours, but it came through a store that others can write to.
+fn limits() -> Limits {
+    Limits {
+        max_bytes: 64 << 20,
+        max_side: Picture::MAX_SIDE,
+        max_pixels: u64::from(Picture::MAX_SIDE).pow(2),
+        max_decoder_bytes: 256 << 20,
+        min_side: 1,
+    }
+}
+
+impl StageWork for Generate {
+    const STAGE: Stage = Stage::Infer;
+    type Task = InferWork;
+
+    fn read(&self, delivery: &Delivery) -> Result<(Job, InferWork), (Option<JobId>, Failure)> {
+        let work: InferWork = serde_json::from_slice(&delivery.payload).map_err(|error| {
+            let sentence = format!("The work message cannot be read: {error}.");
+            (subjects::job_of(&delivery.subject), Failure::new(Stage::Infer, Code::Internal, sentence))
+        })?;
+        let job = Job { id: work.job.clone(), trace: work.traceparent.clone(), timings: work.timings, sequence: None };
+        Ok((job, work))
+    }
+
+    async fn admit(&self, job: &Job, _: &InferWork, delivery: &Delivery) -> Result<Admission, BusError> {
+        jobs::begin(&self.bus, &job.id, State::Inferring, delivery.attempt).await
+    }
+
+    async fn work(
+        &self,
+        job: &Job,
+        work: &InferWork,
+        delivery: &Delivery,
+        cancel: &CancellationToken,
+    ) -> Result<Worked, Halt> {
+        if let Some(wanted) = work.options.engine.as_deref().filter(|wanted| *wanted != self.engine) {
+            let sentence = format!("The engine {wanted:?} is not there; this pipeline runs {:?}.", self.engine);
+            return Err(Failure::new(Stage::Infer, Code::EngineUnavailable, sentence).into());
+        }
+        // An attempt before this one may have got as far as the event; then only the hand-over is left.
+        if delivery.attempt > 1
+            && let Some(event) = events::find(&self.bus, EventKind::Generated, &job.id).await?
+        {
+            return self.hand_over(job, work, event).await;
+        }
+        let begun = orfeas_contract::now();
+        let picture = picture(objects::get(&self.bus, &work.picture).await?).await?;
+        let (bytes, provenance) = self.field(job, work, delivery, picture, cancel).await?;
+        let name = format!("{}/{}.field", job.id, attempt_token(delivery.attempt));
+        let artifact = objects::put(&self.bus, subjects::BUCKET_FIELDS, &name, bytes).await?;
+        let now = orfeas_contract::now();
+        let timing = StageTiming { queued: seconds_between(work.queued, begun), worked: seconds_between(begun, now) };
+        let event = EventBody::Generated(Generated {
+            field: artifact,
+            provenance,
+            timings: work.timings.with(Stage::Infer, timing),
+        });
+        let event = Event::new(job.id.clone(), now, event);
+        let event = events::publish_once(&self.bus, &event, job.trace.as_ref()).await?;
+        self.hand_over(job, work, event).await
+    }
+}
+
+/// Decodes the prepared picture on a thread of the blocking pool.
+async fn picture(bytes: Bytes) -> Result<Picture, Halt> {
+    let failed = |sentence: String| Halt::Failed(Failure::new(Stage::Infer, Code::ObjectDamaged, sentence));
+    let decode = move || {
+        let decoded = orfeas_vision::decode(&bytes, &limits()).map_err(|error| error.to_string())?;
+        let (width, height) = decoded.image.dimensions();
+        Picture::new(width, height, decoded.image.into_raw()).map_err(|error| error.to_string())
+    };
+    match tokio::task::spawn_blocking(decode).await {
+        Ok(decoded) => decoded.map_err(|error| failed(format!("The prepared picture cannot be read: {error}"))),
+        Err(error) => Err(failed(format!("decoding the prepared picture broke off: {error}"))),
+    }
+}
+
+fn engine_failure(error: &EngineError) -> Halt {
+    match error.code() {
+        Some(code) => Failure::new(Stage::Infer, code, error.to_string()).into(),
+        None => Halt::Cancelled,
+    }
+}
+
+impl Generate {
+    /// Computes and encodes the field, telling the steps meanwhile.
+    async fn field(
+        &self,
+        job: &Job,
+        work: &InferWork,
+        delivery: &Delivery,
+        picture: Picture,
+        cancel: &CancellationToken,
+    ) -> Result<(Bytes, orfeas_contract::Provenance), Halt> {
+        let request = Request {
+            seed: work.options.seed.unwrap_or_default(),
+            steps: work.options.steps,
+            guidance: work.options.guidance,
+            resolution: work.options.resolution,
+        };
+        // Dropped with this future: when the service must stop, the device's work for it stops too.
+        let stop = cancel.child_token();
+        let _guard = stop.clone().drop_guard();
+        let (progress, mut steps) = mpsc::channel(64);
+        let compute = self.device.generate(picture, request, stop, progress);
+        let tell = async {
+            while let Some(step) = steps.recv().await {
+                self.tell(job, delivery, step).await;
+            }
+        };
+        let (computed, ()) = tokio::join!(compute, tell);
+        let field = computed.map_err(|error| engine_failure(&error))?;
+        let encode = move || {
+            let provenance = field.provenance.clone();
+            orfeas_field::encode(&field).map(|bytes| (Bytes::from(bytes), provenance))
+        };
+        let failed = |sentence: String| Halt::Failed(Failure::new(Stage::Infer, Code::Internal, sentence));
+        match tokio::task::spawn_blocking(encode).await {
+            Ok(Ok(encoded)) => Ok(encoded),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(error) => Err(failed(format!("encoding the field broke off: {error}"))),
+        }
+    }
+
+    async fn tell(&self, job: &Job, delivery: &Delivery, step: Step) {
+        let Step { phase, step, steps } = step;
+        let body = Progress { stage: Stage::Infer, phase, step, steps, attempt: delivery.attempt };
+        let event = Event::new(job.id.clone(), orfeas_contract::now(), EventBody::Progress(body));
+        events::publish_progress(&self.bus, &event, job.trace.as_ref()).await;
+    }
+
+    async fn hand_over(&self, job: &Job, work: &InferWork, event: Event) -> Result<Worked, Halt> {
+        let EventBody::Generated(generated) = event.body else {
+            return Err(Failure::new(Stage::Infer, Code::Internal, "the generated event is of another kind").into());
+        };
+        let next = ExportWork {
+            job: job.id.clone(),
+            options: work.options.clone(),
+            field: generated.field,
+            provenance: generated.provenance,
+            submitted: work.submitted,
+            queued: orfeas_contract::now(),
+            timings: generated.timings,
+            traceparent: job.trace.clone(),
+        };
+        client::queue(&self.bus, Stage::Export, &job.id, &next).await?;
+        // The event carries on from here: whatever comes again needs the picture no more.
+        objects::discard(&self.bus, &work.picture).await;
+        Ok(Worked::Done)
+    }
+}

@@ -1,0 +1,5 @@
+//! The service `ingest` as a process of its own.
+
+fn main() -> std::process::ExitCode {
+    orfeas_service::run_service(std::env::args_os(), orfeas_ingest::run)
+}
