@@ -91,7 +91,8 @@ pub(crate) struct JpegOutline {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) components: usize,
-    pub(crate) progressive: bool,
+    /// Huffman-coded, every block written once.
+    pub(crate) sequential: bool,
     pub(crate) scans: usize,
     /// The stream from start to end marker with stray bytes between segments left out, so that a strict decoder may
     /// take what is left at its word.
@@ -104,7 +105,7 @@ pub(crate) struct JpegOutline {
 /// [`VisionError::Damaged`] without an end marker, a frame header or a scan.
 pub(crate) fn outline_jpeg(bytes: &[u8]) -> Result<JpegOutline, VisionError> {
     let mut outline =
-        JpegOutline { width: 0, height: 0, components: 0, progressive: false, scans: 0, clean: vec![0xFF, 0xD8] };
+        JpegOutline { width: 0, height: 0, components: 0, sequential: false, scans: 0, clean: vec![0xFF, 0xD8] };
     walk_jpeg(bytes, &mut outline).ok_or_else(|| cut_off("jpeg"))?;
     if outline.components == 0 || outline.scans == 0 {
         return Err(VisionError::damaged("jpeg", "it has no picture data"));
@@ -135,7 +136,7 @@ fn walk_jpeg(bytes: &[u8], outline: &mut JpegOutline) -> Option<()> {
                 outline.height = be16(segment, 5)? as u32;
                 outline.width = be16(segment, 7)? as u32;
                 outline.components = usize::from(*segment.get(9)?);
-                outline.progressive = marker == 0xC2;
+                outline.sequential = matches!(marker, 0xC0 | 0xC1);
             }
             0xDA => {
                 outline.scans += 1;

@@ -77,11 +77,8 @@ fn spread_subject_colours(image: &mut RgbaImage) {
     let mut front: Vec<usize> = (0..known.len()).filter(|&i| known[i]).collect();
     for _ in 0..STEPS {
         // Unknown neighbours of what is known, each once, all coloured from the last step.
-        let mut next: Vec<usize> = front
-            .iter()
-            .flat_map(|&i| neighbours(i, width, height))
-            .filter(|&i| !known[i])
-            .collect();
+        let mut next: Vec<usize> =
+            front.iter().flat_map(|&i| neighbours(i, width, height)).filter(|&i| !known[i]).collect();
         next.sort_unstable();
         next.dedup();
         let colours: Vec<[u8; 3]> = next

@@ -7,9 +7,9 @@ use image::error::{LimitErrorKind, UnsupportedErrorKind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, RgbaImage};
 
+use crate::VisionError;
 use crate::container::{check_bmp, check_gif, check_png, check_webp};
 use crate::jpeg::decode_jpeg;
-use crate::VisionError;
 
 /// What a picture may cost before it is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +87,7 @@ fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
     Some((format, kind))
 }
 
-fn decode_as(
-    bytes: &[u8],
-    format: ImageFormat,
-    kind: &'static str,
-    limits: &Limits,
-) -> Result<Decoded, VisionError> {
+fn decode_as(bytes: &[u8], format: ImageFormat, kind: &'static str, limits: &Limits) -> Result<Decoded, VisionError> {
     let (mut image, orientation) = if format == ImageFormat::Jpeg {
         decode_jpeg(bytes, limits)?
     } else {
@@ -171,9 +166,7 @@ fn refusal(kind: &'static str, limits: &Limits, error: &ImageError) -> VisionErr
             _ => VisionError::damaged(kind, error),
         },
         ImageError::Unsupported(error) => match error.kind() {
-            UnsupportedErrorKind::Color(color) => {
-                VisionError::unsupported(kind, format!("samples of type {color:?}"))
-            }
+            UnsupportedErrorKind::Color(color) => VisionError::unsupported(kind, format!("samples of type {color:?}")),
             _ => VisionError::unsupported(kind, error),
         },
         ImageError::IoError(_) => VisionError::damaged(kind, "the file ends too early"),

@@ -10,6 +10,7 @@ use zune_jpeg::errors::DecodeErrors;
 
 use crate::container::outline_jpeg;
 use crate::decode::Limits;
+use crate::jpeg_scan::check_scans;
 use crate::{VisionError, decode};
 
 /// More scans than any encoder writes only serve to keep a decoder busy.
@@ -30,8 +31,11 @@ pub(crate) fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<(DynamicImage
     // Output, and where all scans must be read before the first row is known, every coefficient as i16.
     let pixels = u64::from(width) * u64::from(height);
     let samples = outline.components as u64;
-    let held = if outline.progressive || outline.scans > 1 { 2 * samples } else { 0 };
+    let held = if !outline.sequential || outline.scans > 1 { 2 * samples } else { 0 };
     decode::check_memory(pixels.saturating_mul(held + samples.min(3)), limits)?;
+    if outline.sequential {
+        check_scans(&outline.clean)?;
+    }
 
     let options = DecoderOptions::default()
         .set_strict_mode(true)

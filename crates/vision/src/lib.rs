@@ -13,6 +13,7 @@ mod cut_out;
 mod decode;
 mod error;
 mod jpeg;
+mod jpeg_scan;
 mod matting;
 mod prepare;
 mod recentre;

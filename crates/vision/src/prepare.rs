@@ -71,7 +71,9 @@ fn reduced(decoded: Decoded, longest: u32) -> Decoded {
     if decoded.had_alpha {
         for pixel in small.chunks_exact_mut(4) {
             let alpha = u32::from(pixel[3]).max(1);
-            pixel[..3].iter_mut().for_each(|value| *value = ((u32::from(*value) * 255 + alpha / 2) / alpha).min(255) as u8);
+            pixel[..3]
+                .iter_mut()
+                .for_each(|value| *value = ((u32::from(*value) * 255 + alpha / 2) / alpha).min(255) as u8);
         }
     }
     let image = RgbaImage::from_fn(new_width, new_height, |x, y| {

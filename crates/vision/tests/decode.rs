@@ -64,7 +64,9 @@ fn every_kind_shows_the_scene() {
 
 #[test]
 fn every_exif_orientation_stands_upright() {
-    for name in (1..=8).map(|n| format!("exif{n}.jpg")).chain(["png", "webp", "tiff"].map(|kind| format!("exif6.{kind}"))) {
+    for name in
+        (1..=8).map(|n| format!("exif{n}.jpg")).chain(["png", "webp", "tiff"].map(|kind| format!("exif6.{kind}")))
+    {
         assert_scene(&name, &load(&name).image, 5);
     }
 }
@@ -172,8 +174,22 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 const WHOLE: [&str; 17] = [
-    "rgb.png", "palette_trns.png", "rgb.jpg", "progressive.jpg", "restart.jpg", "grey.jpg", "cmyk.jpg", "rgb.webp",
-    "lossless.webp", "rgba.webp", "animated.webp", "rgb.gif", "animated.gif", "rgb.bmp", "palette.bmp", "rgb.tiff",
+    "rgb.png",
+    "palette_trns.png",
+    "rgb.jpg",
+    "progressive.jpg",
+    "restart.jpg",
+    "grey.jpg",
+    "cmyk.jpg",
+    "rgb.webp",
+    "lossless.webp",
+    "rgba.webp",
+    "animated.webp",
+    "rgb.gif",
+    "animated.gif",
+    "rgb.bmp",
+    "palette.bmp",
+    "rgb.tiff",
     "lzw.tiff",
 ];
 
@@ -185,7 +201,9 @@ fn a_file_that_was_cut_off_is_never_half_a_picture() {
         for length in 1..bytes.len() {
             // Some TIFF writers pad the end; what matters is that no pixel comes out wrong.
             match decode(&bytes[..length], &Limits::default()) {
-                Err(error) if length >= 64 => assert_eq!(error.code(), Code::DamagedImage, "{name} at {length}: {error}"),
+                Err(error) if length >= 64 => {
+                    assert_eq!(error.code(), Code::DamagedImage, "{name} at {length}: {error}")
+                }
                 Err(_) => {}
                 Ok(decoded) => {
                     assert!(name.ends_with("tiff"), "{name} cut to {length} of {} bytes was taken", bytes.len());

@@ -123,7 +123,8 @@ fn soft_shadows_are_background() {
 
 #[test]
 fn gradients_are_background() {
-    let lit = |u: f32, v: f32| [150.0 + 80.0 * (1.0 - v) + 20.0 * u, 148.0 + 76.0 * (1.0 - v), 140.0 + 70.0 * (1.0 - v)];
+    let lit =
+        |u: f32, v: f32| [150.0 + 80.0 * (1.0 - v) + 20.0 * u, 148.0 + 76.0 * (1.0 - v), 140.0 + 70.0 * (1.0 - v)];
     let found = score(photograph(&mug, [60.0, 140.0, 70.0], lit, 3.0));
     assert!(found >= 0.93, "gradient: {found}");
     let vignette = |u: f32, v: f32| [230.0 - 190.0 * ((u - 0.5).powi(2) + (v - 0.5).powi(2)); 3];

@@ -17,8 +17,31 @@ fn parse(name: &str) -> Option<(String, [usize; 5])> {
     Some((operation.to_owned(), numbers.try_into().ok()?))
 }
 
+/// The unrounded cubic at value `i` of the resized raster, straight from the definition of Keys' kernel.
+fn cubic_at(source: &Raster, width: usize, height: usize, i: usize) -> f64 {
+    let kernel = |t: f64| match t.abs() {
+        t if t <= 1.0 => 1.25 * t * t * t - 2.25 * t * t + 1.0,
+        t if t < 2.0 => -0.75 * (t * t * t - 5.0 * t * t + 8.0 * t - 4.0),
+        _ => 0.0,
+    };
+    let channels = source.channels;
+    let centre = |index: usize, from: usize, to: usize| (index as f64 + 0.5) * from as f64 / to as f64 - 0.5;
+    let x = centre(i / channels % width, source.width, width);
+    let y = centre(i / channels / width, source.height, height);
+    let mut sum = 0.0;
+    for row in y.floor() as i64 - 1..=y.floor() as i64 + 2 {
+        for column in x.floor() as i64 - 1..=x.floor() as i64 + 2 {
+            let inside = |at: i64, size: usize| at.clamp(0, size as i64 - 1) as usize;
+            let at = inside(row, source.height) * source.width + inside(column, source.width);
+            let value = f64::from(source.data[at * channels + i % channels]);
+            sum += value * kernel(x - column as f64) * kernel(y - row as f64);
+        }
+    }
+    sum
+}
+
 #[test]
-fn every_golden_of_opencv_is_met_bit_for_bit() {
+fn every_golden_of_opencv_is_met() {
     let source = std::fs::read(fixtures("resize/source.bin")).unwrap();
     let mut compared = std::collections::BTreeMap::new();
     for entry in std::fs::read_dir(fixtures("resize")).unwrap() {
@@ -34,11 +57,24 @@ fn every_golden_of_opencv_is_met_bit_for_bit() {
         };
         let golden = std::fs::read(entry.path()).unwrap();
         assert_eq!(ours.data.len(), golden.len(), "{name}");
-        let wrong = ours.data.iter().zip(&golden).filter(|(a, b)| a != b).count();
-        assert_eq!(wrong, 0, "{name}: {wrong} of {} values differ", golden.len());
+        let wrong: Vec<usize> = (0..golden.len()).filter(|&i| ours.data[i] != golden[i]).collect();
+        if operation == "cubic" {
+            // Intel IPP sums in f32: a value that lies between two integers to a thousandth may go either way.
+            assert!(wrong.len() * 10_000 <= golden.len(), "{name}: {} of {} values differ", wrong.len(), golden.len());
+            for i in wrong {
+                assert_eq!(ours.data[i].abs_diff(golden[i]), 1, "{name} at {i}");
+                let exact = cubic_at(&raster, new_w, new_h, i);
+                assert!((exact - exact.floor() - 0.5).abs() < 1e-3, "{name} at {i}: {exact}");
+            }
+        } else {
+            assert_eq!(wrong.len(), 0, "{name}: {} of {} values differ", wrong.len(), golden.len());
+        }
         *compared.entry(operation).or_insert(0) += 1;
     }
-    assert_eq!(compared.into_iter().collect::<Vec<_>>(), [("area".into(), 36), ("cubic".into(), 12), ("nearest".into(), 12)]);
+    assert_eq!(
+        compared.into_iter().collect::<Vec<_>>(),
+        [("area".into(), 36), ("cubic".into(), 12), ("nearest".into(), 12)]
+    );
 }
 
 #[test]
@@ -78,7 +114,7 @@ fn what_the_reference_raises_on_is_no_subject() {
 #[test]
 fn the_free_border_is_as_wide_as_asked_for() {
     let image = image::RgbaImage::from_fn(100, 60, |x, y| {
-        image::Rgba([200, 10, 10, if (20..60).contains(&x) && (10..30).contains(&y) { 255 } else { 0 }])
+        image::Rgba([200, 10, 10, if (20..61).contains(&x) && (10..31).contains(&y) { 255 } else { 0 }])
     });
     let recentred = recentre(&image, BORDER_RATIO).unwrap();
     let columns: Vec<u32> =

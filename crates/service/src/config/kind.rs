@@ -28,8 +28,6 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A whole number in this range.
     Integer(u64, u64),
-    /// A number in this range.
-    Fraction(f64, f64),
     /// A duration in this range of seconds.
     Duration(u64, u64),
     /// A size of at least so many bytes.
@@ -46,7 +44,6 @@ pub(super) enum Value {
     Path(PathBuf),
     Listen(Option<SocketAddr>),
     Integer(u64),
-    Fraction(f64),
     Duration(Duration),
     Memory(MemoryLimit),
 }
@@ -67,7 +64,6 @@ impl Kind {
                 .to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::Integer(low, high) => format!("a whole number from {low} to {high}"),
-            Self::Fraction(low, high) => format!("a number from {low} to {high}"),
             Self::Duration(low, high) => format!(
                 "a duration like 500ms, 30s, 10m, 24h or 7d, from {} to {}",
                 units::duration_text(Duration::from_secs(low)),
@@ -95,7 +91,7 @@ impl Kind {
             Self::Listen => "ADDRESS",
             Self::Directives => "FILTER",
             Self::Choice(_) => "WORD",
-            Self::Integer(..) | Self::Fraction(..) => "NUMBER",
+            Self::Integer(..) => "NUMBER",
             Self::Duration(..) => "DURATION",
             Self::Bytes(_) => "SIZE",
             Self::Memory => "SIZE|PERCENT",
@@ -126,9 +122,6 @@ impl Kind {
             }
             Self::Integer(low, high) => {
                 text.parse().ok().filter(|number| (low..=high).contains(number)).map(Value::Integer)
-            }
-            Self::Fraction(low, high) => {
-                text.parse().ok().filter(|number| (low..=high).contains(number)).map(Value::Fraction)
             }
             Self::Duration(low, high) => units::duration(text)
                 .filter(|value| (Duration::from_secs(low)..=Duration::from_secs(high)).contains(value))
@@ -223,7 +216,6 @@ mod tests {
     fn ranges_include_their_ends_and_nothing_else() {
         assert_eq!(Kind::Integer(1, 8).read("8"), Some(Value::Integer(8)));
         assert_eq!(Kind::Integer(1, 8).read("9"), None);
-        assert_eq!(Kind::Fraction(0.0, 1.0).read("NaN"), None);
         assert_eq!(Kind::Duration(1, 10).read("500ms"), None);
         assert_eq!(Kind::Bytes(1 << 20).read("1023KiB"), None);
         assert_eq!(Kind::Choice(&["fp16", "bf16"]).read("BF16"), Some(Value::Text("bf16".to_owned())));

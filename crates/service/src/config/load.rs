@@ -157,7 +157,6 @@ loaders! {
     ExportConfig, Export, reader => ExportConfig {
         common: CommonConfig::read(reader),
         concurrency: reader.narrow("export_concurrency"),
-        dust_fraction: reader.fraction("dust_fraction").unwrap_or_default(),
     };
     MetricsConfig, Metrics, reader => MetricsConfig {
         common: CommonConfig::read(reader),

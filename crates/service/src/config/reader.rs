@@ -49,7 +49,6 @@ impl Reader {
     getter!(path, Path, PathBuf);
     getter!(listen, Listen, Option<SocketAddr>);
     getter!(number, Integer, u64);
-    getter!(fraction, Fraction, f64);
     getter!(duration, Duration, Duration);
     getter!(memory, Memory, MemoryLimit);
 

@@ -153,7 +153,8 @@ pub static SETTINGS: &[Setting] = &[
         Same("512MiB"), "Most memory that decoding a picture may take."),
 
     row("Infer", &[Infer], own!(engine, ENGINE), Kind::Choice(super::EngineName::NAMES), Same("inflate"),
-        "What turns pictures into fields. hunyuan3d needs a model folder; noop is for measuring the pipeline."),
+        "What turns pictures into fields. hunyuan3d is not part of this version yet and refuses to start; noop is for \
+         measuring the pipeline."),
     row("Infer", &[Infer], own!(model_dir, MODEL_DIR), Kind::Folder, Unset,
         "Checkpoint folder in Hunyuan3D-2's own layout (config.yaml and model.fp16.safetensors)."),
     row("Infer", &[Infer], own!(resolution, RESOLUTION), Kind::Integer(16, 1_024), Same("256"),
@@ -161,7 +162,7 @@ pub static SETTINGS: &[Setting] = &[
     row("Infer", &[Infer], ("max_concurrent_jobs", "MAX_CONCURRENT_JOBS"), Kind::Integer(1, 64), Same("3"),
         "Jobs in hand at once. One computes; the others' pictures are fetched and their fields stored meanwhile."),
     row("Infer", &[Infer], ("gpu_memory_limit", "GPU_MEMORY_LIMIT"), Kind::Memory, Unset,
-        "Most GPU memory that the engine may take. GB is 1000³ and GiB 1024³ bytes; unset means all there is."),
+        "Most GPU memory that hunyuan3d may take. GB is 1000³ and GiB 1024³ bytes; unset means all there is."),
     row("Infer", &[Infer], ("hunyuan3d_precision", "HUNYUAN3D_PRECISION"), Kind::Choice(super::Precision::NAMES),
         Same("fp16"), "Numbers that the network computes with."),
     row("Infer", &[Infer], ("cuda_visible_devices", "CUDA_VISIBLE_DEVICES"), Kind::Text, Unset,
@@ -170,8 +171,6 @@ pub static SETTINGS: &[Setting] = &[
 
     row("Export", &[Export], own!(export_concurrency, EXPORT_CONCURRENCY), Kind::Integer(1, 256), Same("2"),
         "Meshes in hand at once."),
-    row("Export", &[Export], own!(dust_fraction, DUST_FRACTION), Kind::Fraction(0.0, 1.0), Same("0.005"),
-        "Loose pieces with less than this share of the largest piece's volume are removed; 0 keeps every piece."),
 
     row("Metrics", &[Metrics], own!(poll_interval, POLL_INTERVAL), Kind::Duration(1, HOUR), Same("5s"),
         "How often queues, buckets and GPUs are looked at."),

@@ -225,8 +225,6 @@ pub struct ExportConfig {
     pub common: CommonConfig,
     /// Meshes in hand at once.
     pub concurrency: usize,
-    /// Loose pieces below this share of the largest one's volume are removed.
-    pub dust_fraction: f64,
 }
 
 /// Configuration of metrics.

@@ -72,9 +72,19 @@ pub fn euler(mesh: &Mesh) -> i64 {
     mesh.vertices.len() as i64 - mesh.triangles.len() as i64 / 2
 }
 
-/// Closed, edge- and vertex-manifold, oriented, nothing degenerate, no two vertices in one place, none unused; by maps
-/// of edges, and by the report, which must agree.
+/// What [`check_topology`] demands, no two vertices in one place, a positive volume; and the report must agree.
 pub fn check(mesh: &Mesh, what: &str) {
+    check_topology(mesh, what);
+    let places: HashSet<[u32; 3]> = mesh.vertices.iter().map(|v| v.map(|c| (c + 0.0).to_bits())).collect();
+    assert_eq!(places.len(), mesh.vertices.len(), "{what}: two vertices in one place");
+    let report = report(mesh, 0);
+    assert!(report.watertight && report.manifold && report.oriented, "{what}: {report:?}");
+    assert_eq!(report.degenerate_triangles, 0, "{what}");
+    assert!(report.volume_cm3 > 0.0, "{what}: {report:?}");
+}
+
+/// Closed, edge- and vertex-manifold, oriented, no vertex unused; by maps of edges.
+pub fn check_topology(mesh: &Mesh, what: &str) {
     let mut next: HashMap<(u32, u32), u32> = HashMap::new();
     let mut degree: HashMap<u32, usize> = HashMap::new();
     for [a, b, c] in &mesh.triangles {
@@ -104,10 +114,4 @@ pub fn check(mesh: &Mesh, what: &str) {
         assert_eq!(steps, degree[&vertex], "{what}: a vertex joins two fans");
     }
     assert_eq!(degree.len(), mesh.vertices.len(), "{what}: a vertex is unused");
-    let places: HashSet<[u32; 3]> = mesh.vertices.iter().map(|v| v.map(|c| (c + 0.0).to_bits())).collect();
-    assert_eq!(places.len(), mesh.vertices.len(), "{what}: two vertices in one place");
-    let report = report(mesh, 0);
-    assert!(report.watertight && report.manifold && report.oriented, "{what}: {report:?}");
-    assert_eq!(report.degenerate_triangles, 0, "{what}");
-    assert!(report.volume_cm3 > 0.0, "{what}: {report:?}");
 }

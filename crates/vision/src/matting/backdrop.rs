@@ -24,6 +24,8 @@ pub(crate) struct Surface {
     coefficients: [[f32; TERMS]; 3],
     /// Distribution of the residuals.
     noise: Normal,
+    /// How fast deep shadow becomes unlikely: nats per squared depth (see [`Surface::shaded`]).
+    deep: f32,
     /// Share of the samples that the surface explains.
     pub(crate) explained: f32,
     /// Standard deviation of the residuals' length, in Lab units.
@@ -34,7 +36,7 @@ impl Surface {
     /// Fits robustly: first the level, then the slope, then the curvature, each with samples that lie far off the
     /// last fit weighted down (Tukey's biweight), so that a subject which touches the border does not pull it.
     /// `floor` is the least variance of the residuals. None from fewer than 32 samples.
-    pub(crate) fn fit(samples: &[Sample], floor: f32) -> Option<Self> {
+    pub(crate) fn fit(samples: &[Sample], floor: f32, deep: f32) -> Option<Self> {
         const ENOUGH: usize = 8_000;
         if samples.len() < 32 {
             return None;
@@ -46,10 +48,10 @@ impl Surface {
         }
         let mut cut = 0.0;
         for used in [1, 3, 3, 6, 6, 6] {
-            let residuals: Vec<f32> = samples.iter().map(|s| distance2(s.colour, at(&coefficients, s.x, s.y)).sqrt()).collect();
+            let residuals: Vec<f32> =
+                samples.iter().map(|s| distance2(s.colour, at(&coefficients, s.x, s.y)).sqrt()).collect();
             cut = (5.0 * median(residuals.clone())).clamp(4.0, 30.0);
-            let weights: Vec<f32> =
-                residuals.iter().map(|r| (1.0 - (r / cut) * (r / cut)).max(0.0).powi(2)).collect();
+            let weights: Vec<f32> = residuals.iter().map(|r| (1.0 - (r / cut) * (r / cut)).max(0.0).powi(2)).collect();
             for (channel, row) in coefficients.iter_mut().enumerate() {
                 *row = weighted_fit(&samples, &weights, channel, used)?;
             }
@@ -64,7 +66,14 @@ impl Surface {
             / (explained * samples.len() as f32).max(1.0))
         .sqrt();
         let noise = Normal::fit(inliers, floor)?.centred();
-        Some(Self { coefficients, noise, explained, spread })
+        Some(Self { coefficients, noise, deep, explained, spread })
+    }
+
+    /// A new fit to `samples` with the same trust in shadows, unless it spreads much wider.
+    pub(crate) fn refitted(&self, samples: &[Sample], floor: f32) -> Self {
+        Self::fit(samples, floor, self.deep)
+            .filter(|fitted| fitted.spread < 2.0 * self.spread + 1.0)
+            .unwrap_or_else(|| self.clone())
     }
 
     /// The backdrop's colour at a place.
@@ -100,8 +109,6 @@ impl Surface {
         const ACROSS: f32 = 2.5;
         /// ln of the prior of shadow over the length of the line, about 45 units.
         const ALONG: f32 = -6.1;
-        /// How fast deep shadow becomes unlikely: at a third of the light, four nats.
-        const DEEP: f32 = 42.0;
         let lift = |[l, a, b]: Lab| [l + 16.0, a, b];
         let (lit, seen) = (lift(self.colour(sample.x, sample.y)), lift(sample.colour));
         let dot = |p: Lab, q: Lab| p[0] * q[0] + p[1] * q[1] + p[2] * q[2];
@@ -111,7 +118,7 @@ impl Surface {
         let density = ALONG
             - (std::f32::consts::TAU * ACROSS * ACROSS).ln()
             - across / (2.0 * ACROSS * ACROSS)
-            - DEEP * depth * depth;
+            - self.deep * depth * depth;
         (depth, density)
     }
 }
@@ -146,7 +153,13 @@ fn weighted_fit(samples: &[Sample], weights: &[f32], channel: usize, used: usize
         return None;
     }
     for (i, row) in normal.iter_mut().enumerate() {
-        row[i] += if i >= used { 1.0 } else if i >= 3 { 2e-3 * total } else { 1e-6 * total };
+        row[i] += if i >= used {
+            1.0
+        } else if i >= 3 {
+            2e-3 * total
+        } else {
+            1e-6 * total
+        };
     }
     // Gauss-Jordan; the matrix is positive definite, so no pivoting is needed.
     for i in 0..TERMS {
@@ -166,4 +179,3 @@ fn weighted_fit(samples: &[Sample], weights: &[f32], channel: usize, used: usize
     }
     Some(std::array::from_fn(|i| normal[i][TERMS] as f32))
 }
-

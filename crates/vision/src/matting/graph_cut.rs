@@ -4,6 +4,7 @@
 use image::{GrayImage, RgbImage};
 use rayon::prelude::*;
 
+use super::Matting;
 use super::backdrop::{Sample, Surface};
 use super::lab::{Lab, lab};
 use super::mask::Mask;
@@ -12,7 +13,6 @@ use super::model::{
     BACKDROP_FLOOR, Background, Canvas, FLOOR, PARTS, UNKNOWN, background_of_border, cheapest, evidence, lit, shaded,
 };
 use super::refine::{Models, refine};
-use super::Matting;
 use crate::VisionError;
 use crate::resize::{Raster, resize_area};
 
@@ -43,6 +43,11 @@ const LEAST_SHARE: f32 = 0.003;
 /// More of the picture leaves no background to tell it from.
 const MOST_SHARE: f32 = 0.97;
 
+/// How unlikely deep shadows are, in nats per squared depth: where a third of the light is left, two nats.
+const DEEP_SHADOWS: f32 = 24.0;
+/// The same with less trust in shadows.
+const FAINT_SHADOWS: f32 = 42.0;
+
 const NOTHING: VisionError = VisionError::NoSubject("nothing stands out from the background");
 
 impl Matting for GraphCutMatting {
@@ -52,9 +57,17 @@ impl Matting for GraphCutMatting {
 
     fn alpha(&self, picture: &RgbImage) -> Result<GrayImage, VisionError> {
         let canvas = self.reduced(picture);
-        let mut background = background_of_border(&canvas).ok_or(NOTHING)?;
-        let shadows = may_be_shadow(&canvas, &background);
-        let mut mask = first_guess(&canvas, &background, &shadows).without_specks();
+        // Where deep shadow explains all there is, the thing itself may be grey: look again with less trust in it.
+        self.segment(picture, &canvas, DEEP_SHADOWS).or_else(|_| self.segment(picture, &canvas, FAINT_SHADOWS))
+    }
+}
+
+impl GraphCutMatting {
+    /// The alpha of `picture`, reduced to `canvas`, under one opinion of shadows.
+    fn segment(&self, picture: &RgbImage, canvas: &Canvas, deep: f32) -> Result<GrayImage, VisionError> {
+        let mut background = background_of_border(canvas, deep).ok_or(NOTHING)?;
+        let shadows = may_be_shadow(canvas, &background);
+        let mut mask = first_guess(canvas, &background, &shadows).without_specks();
         check_share(&mask)?;
 
         let all: Vec<usize> = (0..canvas.colours.len()).collect();
@@ -67,7 +80,7 @@ impl Matting for GraphCutMatting {
                 .collect();
             let subject = Mixture::fit(&subject, PARTS, FLOOR);
             if round > 0 {
-                background = refit(&canvas, background, &mask);
+                background = refit(canvas, background, &mask);
             }
             pull = all
                 .par_iter()
@@ -86,16 +99,13 @@ impl Matting for GraphCutMatting {
         check_share(&mask)?;
         Ok(refine(picture, &mask, &Models { background: &background, shadows: &shadows }))
     }
-}
 
-impl GraphCutMatting {
     /// The picture in Lab, its longer side at most `working_side`.
     fn reduced(&self, picture: &RgbImage) -> Canvas {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let factor = (self.working_side.max(32) as f32 / width.max(height) as f32).min(1.0);
         let fit = |side: usize| ((side as f32 * factor).round() as usize).clamp(1, side);
-        let small =
-            resize_area(&Raster::new(picture.as_raw().clone(), width, height, 3), fit(width), fit(height));
+        let small = resize_area(&Raster::new(picture.as_raw().clone(), width, height, 3), fit(width), fit(height));
         let colours = small.data.chunks_exact(3).map(|p| lab([p[0], p[1], p[2]])).collect();
         Canvas { width: small.width, height: small.height, colours }
     }
@@ -192,9 +202,7 @@ fn refit(canvas: &Canvas, background: Background, mask: &Mask) -> Background {
                         density > UNKNOWN - 3.0 && density >= lit(&surfaces, sample)
                     })
                     .collect();
-                Surface::fit(&own, BACKDROP_FLOOR)
-                    .filter(|fitted| fitted.spread < 2.0 * surface.spread + 1.0)
-                    .unwrap_or_else(|| surface.clone())
+                surface.refitted(&own, BACKDROP_FLOOR)
             };
             Background::Plain(surfaces.iter().map(better).collect())
         }

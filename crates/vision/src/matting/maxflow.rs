@@ -43,12 +43,7 @@ const CRUMB: f32 = 1e-4;
 impl CutGraph {
     /// A graph of `nodes` nodes with room for `edges` edges.
     pub(crate) fn new(nodes: usize, edges: usize) -> Self {
-        Self {
-            terminal: vec![0.0; nodes],
-            first: Vec::new(),
-            arcs: Vec::new(),
-            edges: Vec::with_capacity(edges),
-        }
+        Self { terminal: vec![0.0; nodes], first: Vec::new(), arcs: Vec::new(), edges: Vec::with_capacity(edges) }
     }
 
     /// Adds the cost that `node` pays on the sink's side (`source`) and on the source's side (`sink`).
@@ -162,8 +157,7 @@ impl Search {
         let tree = self.tree[node as usize];
         for arc in self.arcs_of(node) {
             let Arc { head, sister, residual } = self.graph.arcs[arc as usize];
-            let open =
-                if tree == Tree::Source { residual } else { self.graph.arcs[sister as usize].residual };
+            let open = if tree == Tree::Source { residual } else { self.graph.arcs[sister as usize].residual };
             if open <= CRUMB {
                 continue;
             }
@@ -248,8 +242,7 @@ impl Search {
             for arc in self.arcs_of(orphan) {
                 let Arc { head, sister, residual } = self.graph.arcs[arc as usize];
                 // The residual from the neighbour to the orphan in the source's tree, the other way in the sink's.
-                let open =
-                    if tree == Tree::Source { self.graph.arcs[sister as usize].residual } else { residual };
+                let open = if tree == Tree::Source { self.graph.arcs[sister as usize].residual } else { residual };
                 if open <= CRUMB || self.tree[head as usize] != tree {
                     continue;
                 }
@@ -273,8 +266,7 @@ impl Search {
                 if self.tree[head as usize] != tree {
                     continue;
                 }
-                let open =
-                    if tree == Tree::Source { self.graph.arcs[sister as usize].residual } else { residual };
+                let open = if tree == Tree::Source { self.graph.arcs[sister as usize].residual } else { residual };
                 if open > CRUMB {
                     self.activate(head);
                 }
@@ -347,8 +339,7 @@ mod tests {
                 }
             }
             let cost = |side: &dyn Fn(usize) -> bool| -> f32 {
-                let terminals: f32 =
-                    terminals.iter().enumerate().map(|(i, &(s, t))| if side(i) { t } else { s }).sum();
+                let terminals: f32 = terminals.iter().enumerate().map(|(i, &(s, t))| if side(i) { t } else { s }).sum();
                 let edges: f32 = edges.iter().map(|&(a, b, c)| if side(a) == side(b) { 0.0 } else { c }).sum();
                 terminals + edges
             };

@@ -114,9 +114,8 @@ fn k_means(samples: &[Lab], clusters: usize) -> Vec<usize> {
     while centres.len() < clusters {
         // The sample that is far from its centre and has company: the mean of those at least three quarters as far
         // and on its side.
-        let far = |sample: &Lab| {
-            centres.iter().map(|&centre| distance2(*sample, centre)).fold(f32::MAX, f32::min).min(FAR)
-        };
+        let far =
+            |sample: &Lab| centres.iter().map(|&centre| distance2(*sample, centre)).fold(f32::MAX, f32::min).min(FAR);
         let Some(farthest) = samples.iter().max_by(|a, b| far(a).total_cmp(&far(b))) else { break };
         if far(farthest) < 1.0 {
             break;

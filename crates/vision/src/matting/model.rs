@@ -51,11 +51,7 @@ impl Canvas {
 /// The sample of pixel `index` of a raster of `width` × `height`.
 pub(crate) fn place(index: usize, width: usize, height: usize, colour: Lab) -> Sample {
     let (x, y) = (index % width, index / width);
-    Sample {
-        x: (2 * x + 1) as f32 / width as f32 - 1.0,
-        y: (2 * y + 1) as f32 / height as f32 - 1.0,
-        colour,
-    }
+    Sample { x: (2 * x + 1) as f32 / width as f32 - 1.0, y: (2 * y + 1) as f32 / height as f32 - 1.0, colour }
 }
 
 /// What the background looks like.
@@ -67,11 +63,11 @@ pub(crate) enum Background {
     Busy(Mixture),
 }
 
-/// What the border says of the background.
-pub(crate) fn background_of_border(canvas: &Canvas) -> Option<Background> {
+/// What the border says of the background; `deep` is how unlikely deep shadows are, as in [`Surface`].
+pub(crate) fn background_of_border(canvas: &Canvas, deep: f32) -> Option<Background> {
     let border: Vec<usize> = (0..canvas.colours.len()).filter(|&i| canvas.in_border(i, canvas.margin())).collect();
     let samples: Vec<Sample> = border.iter().map(|&i| canvas.sample(i)).collect();
-    let surface = Surface::fit(&samples, BACKDROP_FLOOR)?;
+    let surface = Surface::fit(&samples, BACKDROP_FLOOR, deep)?;
     if surface.explained > 0.45 && surface.spread < 10.0 {
         let rest: Vec<Sample> = samples.iter().copied().filter(|sample| surface.lit(sample) < UNKNOWN).collect();
         let on = |test: &dyn Fn(&&Sample) -> bool| rest.iter().filter(test).count() * 16 > samples.len();
@@ -79,7 +75,7 @@ pub(crate) fn background_of_border(canvas: &Canvas) -> Option<Background> {
         if !(on(&|sample| sample.x < -0.9) && on(&|sample| sample.x > 0.9)) {
             return Some(Background::Plain(vec![surface]));
         }
-        if let Some(second) = Surface::fit(&rest, BACKDROP_FLOOR)
+        if let Some(second) = Surface::fit(&rest, BACKDROP_FLOOR, deep)
             && second.explained > 0.6
             && second.spread < 10.0
         {

@@ -27,9 +27,8 @@ pub(crate) fn refine(picture: &RgbImage, reduced: &Mask, models: &Models) -> Gra
     // Nearest reduced pixel of every column and row.
     let columns: Vec<usize> = (0..width).map(|x| (x * reduced.width + reduced.width / 2) / width).collect();
     let rows: Vec<usize> = (0..height).map(|y| (y * reduced.height + reduced.height / 2) / height).collect();
-    let parent = |i: usize| {
-        rows[i / width].min(reduced.height - 1) * reduced.width + columns[i % width].min(reduced.width - 1)
-    };
+    let parent =
+        |i: usize| rows[i / width].min(reduced.height - 1) * reduced.width + columns[i % width].min(reduced.width - 1);
     let mut mask = Mask::new(width, height, (0..width * height).map(|i| reduced.labels[parent(i)]).collect());
 
     if (width, height) != (reduced.width, reduced.height) {

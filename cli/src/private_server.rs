@@ -1,0 +1,125 @@
+//! A nats-server of our own, for a pipeline that brings its own bus.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use crate::exit::Exit;
+
+/// Where a nats-server may be, in this order: `ORFEAS_NATS_SERVER`… is no setting of the services, so only places.
+pub fn find() -> Option<PathBuf> {
+    let project = |folder: &Path| folder.join(".tools/nats/bin/nats-server");
+    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
+    let mut places: Vec<PathBuf> = Vec::new();
+    if let Some(folder) = &beside {
+        places.push(folder.join("nats-server"));
+    }
+    if let Some(path) = std::env::var_os("PATH") {
+        places.extend(std::env::split_paths(&path).map(|folder| folder.join("nats-server")));
+    }
+    if let Ok(here) = std::env::current_dir() {
+        places.extend(here.ancestors().map(project));
+    }
+    if let Some(folder) = &beside {
+        places.extend(folder.ancestors().map(project));
+    }
+    places.into_iter().find(|place| place.is_file() && recent(place))
+}
+
+/// The version that a nats-server prints, as `2.15.1`.
+pub fn version(server: &Path) -> Option<String> {
+    let output = std::process::Command::new(server).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Some(text.trim().rsplit('v').next()?.to_owned())
+}
+
+/// Direct batched reads, which the object store here needs, came with 2.11.
+fn recent(server: &Path) -> bool {
+    let Some(version) = version(server) else { return false };
+    let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (2, 11)
+}
+
+/// A running private server; it ends with this value.
+pub struct PrivateServer {
+    child: Child,
+    pub url: String,
+}
+
+impl PrivateServer {
+    /// Starts a server on 127.0.0.1 (`port` 0: any free one) that keeps its data in `folder`.
+    pub async fn start(folder: &Path, port: u16) -> Result<Self, Exit> {
+        let binary = find().ok_or_else(|| {
+            Exit::missing(
+                "there is no nats-server 2.11 or newer; `make setup` installs one, or name a running one by --nats",
+            )
+        })?;
+        std::fs::create_dir_all(folder)?;
+        // Absolute: the server is told paths, and must not care where it was started.
+        let folder = folder.canonicalize()?;
+        for old in std::fs::read_dir(&folder)?.flatten().filter(|f| f.file_name().to_string_lossy().ends_with(".ports"))
+        {
+            std::fs::remove_file(old.path())?;
+        }
+        let config = folder.join("server.conf");
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let text = format!(
+            "listen: \"127.0.0.1:{}\"\nserver_name: orfeas-private\nmax_payload: 32MB\nmax_pending: 128MB\n\
+             ports_file_dir: {}\njetstream {{ store_dir: {}, max_file_store: 64GB, max_memory_store: 256MB }}\n",
+            if port == 0 { -1 } else { i32::from(port) },
+            quoted(&folder),
+            quoted(&folder.join("store")),
+        );
+        std::fs::write(&config, text)?;
+        let log = std::fs::File::create(folder.join("server.log"))?;
+        let child = Command::new(&binary)
+            .arg("-c")
+            .arg(&config)
+            .env("GOMEMLIMIT", "300MiB")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C in a terminal reaches the whole process group; the server must outlive the draining services.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| Exit::other(format!("{} cannot be started: {error}", binary.display())))?;
+        let mut server = Self { child, url: String::new() };
+        server.url = server.wait(&folder).await?;
+        Ok(server)
+    }
+
+    /// The server writes a file with its ports once it listens.
+    async fn wait(&mut self, folder: &Path) -> Result<String, Exit> {
+        let name = format!("nats-server_{}.ports", self.child.id().unwrap_or_default());
+        for _ in 0..1500 {
+            if let Ok(text) = std::fs::read_to_string(folder.join(&name))
+                && let Ok(ports) = serde_json::from_str::<serde_json::Value>(&text)
+                && let Some(url) = ports["nats"][0].as_str()
+            {
+                return Ok(url.to_owned());
+            }
+            if self.child.try_wait()?.is_some() {
+                let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
+                let last =
+                    log.lines().rfind(|line| line.contains("[FTL]") || line.contains("[ERR]")).unwrap_or("no word");
+                return Err(Exit::new(3, format!("the private nats-server ended at once: {last}")));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(Exit::new(3, "the private nats-server did not come up within 15 s"))
+    }
+
+    /// Ends the server in order, so that it closes its files.
+    pub async fn stop(mut self) {
+        if let Some(id) = self.child.id() {
+            // The shell's kill: sending a signal by hand would take an unsafe call or one more dependency.
+            let asked = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
+            if asked.is_ok_and(|status| status.success()) {
+                let _ = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
+            }
+        }
+    }
+}

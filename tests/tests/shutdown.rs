@@ -1,0 +1,47 @@
+//! SIGTERM: what is in hand is finished or given back, and the service ends well.
+
+use std::time::Duration;
+
+use orfeas_contract::{EventKind, Stage};
+use orfeas_service::config::Service;
+use orfeas_tests::{Setup, hashes, job, pictures};
+
+const OPTIONS: &str = r#"{"file_name":"thing","resolution":192}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_finishes_what_it_has_in_hand_and_ends_well() {
+    let mut pipeline = Setup { services: &Service::SERVICES, ..Setup::default() }.start().await;
+    let expected = hashes(&pipeline.complete(&job("undisturbed"), OPTIONS, pictures::photo(256)).await);
+    for service in Service::SERVICES {
+        let name = job(&format!("term-{service}"));
+        pipeline.submit(&name, OPTIONS, pictures::photo(256)).await;
+        match service {
+            Service::Ingest => drop(pipeline.events.event(&name, EventKind::Accepted).await),
+            Service::Export => drop(pipeline.events.progress(&name, Stage::Export).await),
+            _ => drop(pipeline.events.progress(&name, Stage::Infer).await),
+        }
+        pipeline.process(service).terminate();
+        let status = pipeline.process(service).ended().await;
+        assert!(status.success(), "{service} ended with {status}:\n{}", pipeline.process(service).log_text());
+        // It had the job in hand: nobody else had to try again, and it goes on without a restart of this service.
+        let completed = pipeline.only_completed(&name).await;
+        assert_eq!((hashes(&completed), completed.attempts), (expected.clone(), 1), "{name}");
+        pipeline.process(service).start();
+        pipeline.process(service).ready().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_grace_the_work_is_given_back() {
+    // No silence ever ends in this test: whoever gets the job after the restart got it from the service that ended.
+    let setup = Setup { grace: Duration::ZERO, ack_wait: Duration::from_secs(600), resolution: 320, ..Setup::default() };
+    let mut pipeline = setup.start().await;
+    let name = job("given-back");
+    pipeline.submit(&name, "{}", pictures::ring(256, 2)).await;
+    pipeline.events.progress(&name, Stage::Infer).await;
+    pipeline.process(Service::Infer).terminate();
+    let status = pipeline.process(Service::Infer).ended().await;
+    assert!(status.success(), "{status}:\n{}", pipeline.process(Service::Infer).log_text());
+    pipeline.process(Service::Infer).start();
+    pipeline.only_completed(&name).await;
+}
