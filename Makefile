@@ -6,7 +6,7 @@ CARGO ?= cargo
 NATS := .tools/nats/bin/nats-server
 VENV := .venv
 ORFEAS := target/release/orfeas
-DEMO := assets/demo/toy.jpg
+DEMO := assets/demo/elephant.jpg
 OUT := out
 
 .PHONY: demo test setup build check fmt clippy licences bench clean help
@@ -34,10 +34,10 @@ build: ## Build everything, optimised
 
 demo: setup build ## One picture to a printable mesh, and a look at it
 	mkdir -p $(OUT)
-	$(ORFEAS) generate $(DEMO) -o $(OUT)/toy.stl -o $(OUT)/toy.3mf -o $(OUT)/toy.glb
-	$(ORFEAS) mesh inspect $(OUT)/toy.stl
-	$(ORFEAS) mesh render $(OUT)/toy.stl -o $(OUT)/toy.png
-	@echo "The mesh is $(OUT)/toy.stl (also .3mf and .glb), its picture $(OUT)/toy.png"
+	$(ORFEAS) generate $(DEMO) -o $(OUT)/elephant.stl -o $(OUT)/elephant.3mf -o $(OUT)/elephant.glb
+	$(ORFEAS) mesh inspect $(OUT)/elephant.stl
+	$(ORFEAS) mesh render $(OUT)/elephant.stl -o $(OUT)/elephant.png
+	@echo "The mesh is $(OUT)/elephant.stl (also .3mf and .glb), its picture $(OUT)/elephant.png"
 
 test: setup $(VENV)/ready build ## All tests, against a real nats-server
 	NATS_SERVER=$(CURDIR)/$(NATS) $(CARGO) test --release --locked --workspace

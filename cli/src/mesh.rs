@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use orfeas_contract::{Format, Options, Provenance};
 use orfeas_field::{Bounds, Field, SparseGrid};
-use orfeas_surface::Mesh as Triangles;
+use orfeas_surface::{Mesh as Triangles, RenderOptions, View};
 use serde_json::json;
 
 use crate::exit::{Ended, Exit, say, say_json};
@@ -105,8 +105,10 @@ impl Mesh {
                 Ok(())
             }
             Self::Render { file, output, width, height, views } => {
-                let png =
-                    orfeas_surface::render_png(&read(&file)?, &orfeas_surface::RenderOptions { width, height, views });
+                let views =
+                    if views { vec![View::Front, View::ThreeQuarter, View::Side] } else { vec![View::ThreeQuarter] };
+                let options = RenderOptions { width, height, views, ..RenderOptions::default() };
+                let png = orfeas_surface::render_png(&read(&file)?, &options);
                 std::fs::write(&output, png.map_err(Exit::other)?)
                     .map_err(|error| Exit::other(format!("{}: {error}", output.display())))?;
                 say(output.display());

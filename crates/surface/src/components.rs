@@ -78,10 +78,8 @@ pub fn drop_dust(mesh: Mesh) -> Result<(Mesh, u64), SurfaceError> {
         let corners = mesh.corners(*triangle);
         let piece = &mut pieces[*label as usize];
         for corner in corners {
-            for k in 0..3 {
-                piece.low[k] = piece.low[k].min(corner[k]);
-                piece.high[k] = piece.high[k].max(corner[k]);
-            }
+            piece.low = std::array::from_fn(|k| piece.low[k].min(corner[k]));
+            piece.high = std::array::from_fn(|k| piece.high[k].max(corner[k]));
         }
         piece.volume += dot(difference(middle, corners[0]), area_normal(corners));
     }

@@ -123,7 +123,8 @@ impl<'a> Blocks<'a> {
                 let first = self.slots[*at];
                 let lonely = self.position(*at)[1] == ny - 1;
                 !lonely
-                    && (first < OUTSIDE || (1..8).any(|k| self.slots[self.above(*at, [k >> 2, k >> 1 & 1, k & 1])] != first))
+                    && (first < OUTSIDE
+                        || (1..8).any(|k| self.slots[self.above(*at, [k >> 2, k >> 1 & 1, k & 1])] != first))
             })
             .collect()
     }
@@ -138,7 +139,8 @@ impl<'a> Blocks<'a> {
         };
         let position = self.position(at);
         // Dense and inside blocks lie within the grid, so their position is at least one.
-        let valid: [usize; 3] = std::array::from_fn(|k| (self.samples[k] + BLOCK_EDGE - position[k] * BLOCK_EDGE).min(BLOCK_EDGE));
+        let valid: [usize; 3] =
+            std::array::from_fn(|k| (self.samples[k] + BLOCK_EDGE - position[k] * BLOCK_EDGE).min(BLOCK_EDGE));
         if valid != [BLOCK_EDGE; 3] {
             let row = (1u64 << valid[2]) - 1;
             let plane = (0..valid[1]).fold(0u64, |plane, y| plane | row << (8 * y));
@@ -288,8 +290,9 @@ impl Record {
                     } else {
                         blocks.value(up, local - stride * (BLOCK_EDGE - 1))
                     };
-                    // `max` before `min`: 0 / 0 is NaN and becomes the clearance.
-                    (low / (low - high)).max(CLEARANCE).min(1.0 - CLEARANCE)
+                    let along = low / (low - high);
+                    // Both zero, of either sign.
+                    if along.is_nan() { 0.5 } else { along.clamp(CLEARANCE, 1.0 - CLEARANCE) }
                 };
                 if let Some(vertex) = out.next() {
                     *vertex = std::array::from_fn(|k| {

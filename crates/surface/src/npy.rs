@@ -118,8 +118,7 @@ mod tests {
     fn all_types_and_orders_give_the_same_grid() {
         let shape = [2, 3, 4];
         let expected: Vec<f32> = (0..24).map(|i| i as f32 - 7.5).collect();
-        let by_column: Vec<f32> =
-            (0..24).map(|i| expected[(i % 2) * 12 + (i / 2 % 3) * 4 + i / 6]).collect();
+        let by_column: Vec<f32> = (0..24).map(|i| expected[(i % 2) * 12 + (i / 2 % 3) * 4 + i / 6]).collect();
         for version in [1, 2, 3] {
             for (fortran, values) in [("False", &expected), ("True", &by_column)] {
                 let half: Vec<u8> = values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect();

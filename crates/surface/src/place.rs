@@ -25,11 +25,7 @@ pub fn place(mesh: Mesh, size_mm: f32) -> Result<Mesh, SurfaceError> {
     let Mesh { mut vertices, triangles } = mesh;
     for vertex in &mut vertices {
         let [x, y, z] = vertex.map(f64::from);
-        *vertex = [
-            ((x - middle_x) * scale) as f32,
-            ((middle_z - z) * scale) as f32,
-            ((y - low[1]) * scale) as f32,
-        ];
+        *vertex = [((x - middle_x) * scale) as f32, ((middle_z - z) * scale) as f32, ((y - low[1]) * scale) as f32];
     }
     Ok(Mesh { vertices, triangles })
 }

@@ -18,8 +18,11 @@ use crate::error::SurfaceError;
 pub(crate) const MAX_TRIANGLES: usize = 40_000_000;
 /// Vertices that a reader takes.
 pub(crate) const MAX_VERTICES: usize = 120_000_000;
-/// Bytes that a compressed part may become.
-pub(crate) const MAX_INFLATED: u64 = 2 << 30;
+/// Bytes that a compressed part may become: never more than two gigabytes, nor than 64 times the file (meshes as text
+/// become a tenth) and a little, so that a small file cannot ask for much memory.
+pub(crate) fn max_inflated(file: usize) -> u64 {
+    (64 * file as u64 + (16 << 20)).min(2 << 30)
+}
 
 /// Reads a mesh, in millimetres with z up; the format is that of `format`, or found by [`sniff`].
 ///
@@ -73,7 +76,9 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
     } else if text.starts_with(b"{") {
         Some(Format::Gltf)
     } else {
-        let obj = |line: &[u8]| [b"v ".as_slice(), b"o ", b"g ", b"mtllib ", b"vn ", b"vt "].iter().any(|p| line.starts_with(p));
+        let obj = |line: &[u8]| {
+            [b"v ".as_slice(), b"o ", b"g ", b"mtllib ", b"vn ", b"vt "].iter().any(|p| line.starts_with(p))
+        };
         text.split(|byte| *byte == b'\n').any(|line| obj(line.trim_ascii())).then_some(Format::Obj)
     }
 }

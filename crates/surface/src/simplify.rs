@@ -39,11 +39,7 @@ pub fn simplify(mesh: Mesh, target_faces: usize) -> Result<Mesh, SurfaceError> {
 ///
 /// # Errors
 /// [`SurfaceErrorKind::Cancelled`] too.
-pub(crate) fn simplify_while(
-    mesh: Mesh,
-    target_faces: usize,
-    go_on: &dyn Fn() -> bool,
-) -> Result<Mesh, SurfaceError> {
+pub(crate) fn simplify_while(mesh: Mesh, target_faces: usize, go_on: &dyn Fn() -> bool) -> Result<Mesh, SurfaceError> {
     if !mesh.indices_fit() {
         return Err(SurfaceError::damaged("a triangle names a vertex that is not there"));
     }

@@ -121,9 +121,11 @@ fn loops(case: u8, edges: &[CubeEdge; 12], faces: &[[Corner; 4]; 6]) -> Vec<Vec<
 
 /// Twice the coordinates of an edge's midpoint.
 fn midpoint(edge: CubeEdge) -> [i32; 3] {
-    std::array::from_fn(|axis| {
-        if axis == edge.axis as usize { 1 } else { 2 * i32::from(edge.corner & axis_bit(axis) != 0) }
-    })
+    std::array::from_fn(
+        |axis| {
+            if axis == edge.axis as usize { 1 } else { 2 * i32::from(edge.corner & axis_bit(axis) != 0) }
+        },
+    )
 }
 
 fn share_a_face(a: CubeEdge, b: CubeEdge) -> bool {
@@ -151,9 +153,7 @@ fn triangulate(ring: &[usize], edges: &[CubeEdge; 12], made: &mut Vec<[u8; 3]>) 
         for i in 0..n - span {
             let j = i + span;
             let Some(own) = weight(i, j) else { continue };
-            best[i][j] = (i + 1..j)
-                .filter_map(|k| Some((own + best[i][k]?.0 + best[k][j]?.0, k)))
-                .min();
+            best[i][j] = (i + 1..j).filter_map(|k| Some((own + best[i][k]?.0 + best[k][j]?.0, k))).min();
         }
     }
     let mut open = vec![(0, n - 1)];

@@ -1,4 +1,6 @@
 //! Every format holds the same mesh, and no bytes make a reader panic.
+// Helpers outside the test functions may fail the test that calls them.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -45,7 +47,8 @@ fn large_meshes_have_wide_indices() {
 
 #[test]
 fn text_forms_are_read() {
-    let stl = b"solid x\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\n VERTEX 1 0 0\nvertex 0 1e0 0\nendloop\nendfacet\n\
+    let stl =
+        b"solid x\nfacet normal 0 0 1\nouter loop\nvertex 0 0 0\n VERTEX 1 0 0\nvertex 0 1e0 0\nendloop\nendfacet\n\
         endsolid x\n";
     let ply = b"ply\nformat ascii 1.0\ncomment hi\nelement vertex 4\nproperty float x\nproperty uchar red\nproperty \
         double y\nproperty float z\nelement face 1\nproperty list uchar int vertex_index\nend_header\n0 9 0 0\n1 9 0 0\n1 \
@@ -96,9 +99,15 @@ fn gltf_nodes_are_turned_and_mirrored() {
 }
 
 fn package(model: &str) -> Vec<u8> {
+    package_deflated(&format!("<?xml version='1.0'?>{model}"))
+}
+
+fn package_deflated(model: &str) -> Vec<u8> {
     use std::io::Write as _;
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    archive.start_file("3D/3dmodel.model", zip::write::SimpleFileOptions::default()).unwrap();
+    archive
+        .start_file("3D/3dmodel.model", zip::write::SimpleFileOptions::default().compression_level(Some(1)))
+        .unwrap();
     archive.write_all(model.as_bytes()).unwrap();
     archive.finish().unwrap().into_inner()
 }
@@ -140,6 +149,10 @@ fn a_promise_of_billions_is_refused_before_memory_is_taken() {
     for (bytes, format) in [(stl.as_slice(), Format::Stl), (ply, Format::Ply), (list, Format::Ply)] {
         assert_eq!(read(bytes, Some(format)).unwrap_err().kind(), SurfaceErrorKind::Damaged);
     }
+    // A hundred kilobytes that become a hundred megabytes.
+    let bomb = package_deflated(&" ".repeat(100 << 20));
+    assert!(bomb.len() < 1 << 20);
+    assert_eq!(read(&bomb, None).unwrap_err().kind(), SurfaceErrorKind::Limit);
     // 10 000 instances of 10 000 triangles each.
     let triangles = "<triangle v1='0' v2='1' v3='2'/>".repeat(10_000);
     let items = "<item objectid='1'/>".repeat(10_000);
@@ -168,7 +181,10 @@ fn damaged_bytes_never_panic() {
                     0 => bytes.truncate(at),
                     1 => bytes[at] = random.next() as u8,
                     2 => bytes[at] ^= 1 << random.below(8),
-                    3 => drop(bytes.splice(at..at, (0..random.below(9)).map(|_| b"0-9ef{}[]\"<>\n\xff"[random.below(14)]).collect::<Vec<_>>())),
+                    3 => drop(bytes.splice(
+                        at..at,
+                        (0..random.below(9)).map(|_| b"0-9ef{}[]\"<>\n\xff"[random.below(14)]).collect::<Vec<_>>(),
+                    )),
                     _ => bytes[at..].iter_mut().take(4).for_each(|byte| *byte = 0xff),
                 }
                 if bytes.is_empty() {

@@ -142,7 +142,7 @@ fn walk_jpeg(bytes: &[u8], outline: &mut JpegOutline) -> Option<()> {
                 outline.scans += 1;
                 // The entropy-coded segment lasts until a marker that is neither a stuffed zero nor a restart.
                 let start = at;
-                while !(*bytes.get(at)? == 0xFF && !matches!(*bytes.get(at + 1)?, 0x00 | 0xFF | 0xD0..=0xD7)) {
+                while *bytes.get(at)? != 0xFF || matches!(*bytes.get(at + 1)?, 0x00 | 0xFF | 0xD0..=0xD7) {
                     at += 1;
                 }
                 outline.clean.extend_from_slice(&bytes[start..at]);

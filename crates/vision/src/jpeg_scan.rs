@@ -201,7 +201,7 @@ impl Bits<'_> {
     /// Where the next marker stands.
     fn next_marker(&self) -> Option<usize> {
         let mut at = self.at;
-        while !(*self.bytes.get(at)? == 0xFF && !matches!(self.bytes.get(at + 1)?, 0x00 | 0xFF)) {
+        while *self.bytes.get(at)? != 0xFF || matches!(self.bytes.get(at + 1)?, 0x00 | 0xFF) {
             at += 1;
         }
         Some(at)

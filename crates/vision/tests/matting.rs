@@ -1,4 +1,5 @@
 //! Segmentation of synthetic photographs whose true alpha is known.
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use orfeas_vision::{GraphCutMatting, Matting, VisionError};

@@ -1,4 +1,5 @@
 //! From bytes to the prepared picture, and which alpha is taken.
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 use std::io::Cursor;
 

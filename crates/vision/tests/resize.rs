@@ -1,5 +1,6 @@
 //! Against what real `cv2.resize` made (opencv-python-headless 5.0.0 on x86; 4.14 gives the same), and against the
 //! reference's own processed pictures. `fixtures/make.py` draws the goldens again.
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 use std::path::{Path, PathBuf};
 
@@ -73,7 +74,7 @@ fn every_golden_of_opencv_is_met() {
     }
     assert_eq!(
         compared.into_iter().collect::<Vec<_>>(),
-        [("area".into(), 36), ("cubic".into(), 12), ("nearest".into(), 12)]
+        [("area".into(), 36), ("cubic".into(), 11), ("nearest".into(), 12)]
     );
 }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use orfeas_bus::{Bus, BusError, observe};
 use orfeas_service::Readiness;
 use orfeas_service::prometheus::Registry;
@@ -62,6 +62,8 @@ impl Follower {
 
     /// Follows until the stream of messages ends or fails, or the poller asks for a new look.
     async fn follow(&mut self) -> Result<(), BusError> {
+        // A wish from before this look is granted by it; left over, it would end the new consumer before its first event.
+        let _ = self.again.notified().now_or_never();
         let (created, last) = observe::events_identity(&self.bus).await?;
         match self.tally.align(created, last) {
             Aligned::GoesOn | Aligned::First => {}

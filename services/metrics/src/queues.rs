@@ -11,13 +11,16 @@ use orfeas_contract::subjects;
 use orfeas_service::metrics::Metric;
 use orfeas_service::prometheus::{Error, Registry};
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use crate::gauges::{Family, Single};
 use crate::tally::{Position, Tally};
 
 /// How long one round of questions to the server may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// With events in the stream, and none of them arriving for so long, the follower is asked to begin anew.
+const STUCK: Duration = Duration::from_secs(5);
 
 /// Looks at the server.
 pub struct Queues {
@@ -28,8 +31,8 @@ pub struct Queues {
     again: Arc<Notify>,
     gauges: Gauges,
     outages: [Outage; 3],
-    /// Where the tally stood when it was last found behind the stream.
-    behind: Option<Position>,
+    /// Where the tally stands behind the stream, and since when.
+    behind: Option<(Position, Instant)>,
 }
 
 /// The gauges, apart from the server so that they can be tested without one.
@@ -112,17 +115,21 @@ impl Queues {
         let counted = if now.created == created { now.sequence } else { 0 };
         let lag = if empty { 0 } else { last.saturating_sub(counted) };
         self.gauges.lag.show(lag);
-        let stuck = lag > 0 && self.behind == Some(now);
-        self.behind = (lag > 0).then_some(now);
-        if stuck {
-            // Two looks, and nothing came between them: whatever became of the consumer, a new one does no harm.
-            self.behind = None;
-            self.again.notify_one();
+        match self.behind {
+            _ if lag == 0 => self.behind = None,
+            Some((position, since)) if position == now => {
+                if since.elapsed() >= STUCK {
+                    // Whatever became of the consumer: a new one does no harm.
+                    self.behind = None;
+                    self.again.notify_one();
+                }
+            }
+            _ => self.behind = Some((now, Instant::now())),
         }
     }
 }
 
-/// The client answers from its buffers for a while after the server is gone; what it says then is not fresh.
+/// A question to a server that is away waits for its timeout, and the old numbers would look fresh meanwhile.
 async fn ask<T>(bus: &Bus, question: impl Future<Output = Result<T, BusError>>) -> Result<T, String> {
     if !bus.connected() {
         return Err("not connected to NATS".to_owned());

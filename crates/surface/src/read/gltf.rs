@@ -21,7 +21,8 @@ const GEOMETRY_EXTENSIONS: [&str; 4] =
 pub(super) fn glb(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
     let word = |at: usize| {
         let word = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>());
-        word.map(|word| u32::from_le_bytes(*word) as usize).ok_or_else(|| SurfaceError::damaged("a GLB that is cut off"))
+        word.map(|word| u32::from_le_bytes(*word) as usize)
+            .ok_or_else(|| SurfaceError::damaged("a GLB that is cut off"))
     };
     if !bytes.starts_with(b"glTF") || word(4)? != 2 {
         return Err(SurfaceError::damaged("no GLB of version 2"));
@@ -143,7 +144,9 @@ impl Scene<'_> {
             }
             let vertices: Vec<[f32; 3]> = positions
                 .items()
-                .map(|b| std::array::from_fn(|k| f32::from_le_bytes([b[4 * k], b[4 * k + 1], b[4 * k + 2], b[4 * k + 3]])))
+                .map(|b| {
+                    std::array::from_fn(|k| f32::from_le_bytes([b[4 * k], b[4 * k + 1], b[4 * k + 2], b[4 * k + 3]]))
+                })
                 .collect();
             let indices: Vec<u32> = if primitive["indices"].is_null() {
                 (0..vertices.len() as u32).collect()

@@ -137,7 +137,10 @@ pub(super) fn ply(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
     for element in elements.iter().filter(|element| !element.properties.is_empty()) {
         let row: usize = element.properties.iter().map(|p| values.least(p.length.unwrap_or(p.scalar))).sum();
         if element.count.saturating_mul(row) > values.rest.len() {
-            return Err(SurfaceError::damaged(format!("{} rows are promised, more than the file holds", element.count)));
+            return Err(SurfaceError::damaged(format!(
+                "{} rows are promised, more than the file holds",
+                element.count
+            )));
         }
         match element.name.as_str() {
             "vertex" => vertices(&mut values, element, &mut mesh)?,

@@ -18,11 +18,8 @@ fn count(bytes: &[u8]) -> Option<usize> {
 }
 
 pub(super) fn stl(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
-    let corners = if !is_binary(bytes) && bytes.trim_ascii_start().starts_with(b"solid") {
-        text(bytes)?
-    } else {
-        binary(bytes)?
-    };
+    let corners =
+        if !is_binary(bytes) && bytes.trim_ascii_start().starts_with(b"solid") { text(bytes)? } else { binary(bytes)? };
     let triangles = (0..corners.len() as u32 / 3).map(|t| [3 * t, 3 * t + 1, 3 * t + 2]).collect();
     Ok(Mesh { vertices: corners, triangles }.welded())
 }

@@ -6,7 +6,7 @@ use std::io::{BufReader, Cursor, Read};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::{Affine, MAX_INFLATED, MAX_TRIANGLES, MAX_VERTICES};
+use super::{Affine, MAX_TRIANGLES, MAX_VERTICES, max_inflated};
 use crate::Mesh;
 use crate::error::SurfaceError;
 
@@ -36,12 +36,13 @@ fn damaged(error: &dyn std::fmt::Display) -> SurfaceError {
 
 pub(super) fn three_mf(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(&error))?;
+    let limit = max_inflated(bytes.len());
     let path = match archive.by_name("_rels/.rels") {
-        Ok(part) => relationship(part)?.unwrap_or_else(|| MODEL.to_owned()),
+        Ok(part) => relationship(part, limit)?.unwrap_or_else(|| MODEL.to_owned()),
         Err(_) => MODEL.to_owned(),
     };
     let part = archive.by_name(path.trim_start_matches('/')).map_err(|error| damaged(&error))?;
-    let model = parse(part)?;
+    let model = parse(part, limit)?;
     let mut mesh = Mesh::default();
     let mut instances = 0;
     let scale = Affine(Affine::IDENTITY.0.map(|row| row.map(|v| v * model.unit)));
@@ -54,10 +55,11 @@ pub(super) fn three_mf(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
 /// Calls `each` with every element that begins, and with whether it is the end of one instead.
 fn elements(
     part: impl Read,
+    limit: u64,
     mut each: impl FnMut(&str, &Attributes<'_>) -> Result<(), SurfaceError>,
 ) -> Result<(), SurfaceError> {
     // One byte more than allowed is asked for, so that reaching the limit can be told from ending at it.
-    let mut reader = Reader::from_reader(BufReader::new(part.take(MAX_INFLATED + 1)));
+    let mut reader = Reader::from_reader(BufReader::new(part.take(limit + 1)));
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
@@ -69,8 +71,8 @@ fn elements(
             Event::Eof => break,
             _ => {}
         }
-        if reader.buffer_position() > MAX_INFLATED {
-            return Err(SurfaceError::limit(format!("a part of more than {MAX_INFLATED} bytes")));
+        if reader.buffer_position() > limit {
+            return Err(SurfaceError::limit(format!("a part of more than {limit} bytes")));
         }
     }
     Ok(())
@@ -131,9 +133,9 @@ impl Attributes<'_> {
     }
 }
 
-fn relationship(part: impl Read) -> Result<Option<String>, SurfaceError> {
+fn relationship(part: impl Read, limit: u64) -> Result<Option<String>, SurfaceError> {
     let mut found = None;
-    elements(part, |name, attributes| {
+    elements(part, limit, |name, attributes| {
         if name == "Relationship" && attributes.text("Type")?.as_deref() == Some(MODEL_RELATIONSHIP) {
             found = attributes.text("Target")?;
         }
@@ -142,12 +144,12 @@ fn relationship(part: impl Read) -> Result<Option<String>, SurfaceError> {
     Ok(found)
 }
 
-fn parse(part: impl Read) -> Result<Model, SurfaceError> {
+fn parse(part: impl Read, limit: u64) -> Result<Model, SurfaceError> {
     let mut model = Model { unit: 1.0, ..Model::default() };
     let mut id = 0;
     let mut current = Object::default();
     let (mut vertices, mut triangles) = (0, 0);
-    elements(part, |name, attributes| {
+    elements(part, limit, |name, attributes| {
         match name {
             "model" => model.unit = unit(attributes.text("unit")?.as_deref())?,
             "object" => {

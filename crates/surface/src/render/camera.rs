@@ -108,8 +108,8 @@ impl Camera {
         add(self.ahead, sub(scale(self.right, right), scale(self.up, down)))
     }
 
-    /// How far down the picture, 0 to 1.
-    pub fn down(&self, y: f32) -> f32 {
-        (y / (2.0 * self.middle[1])).clamp(0.0, 1.0)
+    /// How far across and down the picture, 0 to 1.
+    pub fn part(&self, place: [f32; 2]) -> [f32; 2] {
+        [0, 1].map(|k| (place[k] / (2.0 * self.middle[k])).clamp(0.0, 1.0))
     }
 }

@@ -22,6 +22,14 @@ impl Buffer {
         self.samples[y * self.width + x]
     }
 
+    /// Whether a square of samples shows one surface, or none at all.
+    pub fn is_even(&self, x: usize, y: usize, side: usize) -> bool {
+        let (first, triangle) = self.at(x, y);
+        (0..side * side).map(|k| self.at(x + k % side, y + k / side)).all(|(nearness, other)| {
+            (other == NOTHING) == (triangle == NOTHING) && (nearness - first).abs() <= 0.004 * first.abs()
+        })
+    }
+
     /// At a place that may lie outside.
     pub fn look(&self, x: f32, y: f32) -> Option<(f32, u32)> {
         let inside = x >= 0.0 && y >= 0.0 && x < self.width as f32 && y < self.height as f32;

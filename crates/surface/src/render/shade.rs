@@ -37,6 +37,8 @@ pub(super) struct Scene {
     light: [V3; 3],
     /// Light that reaches the floor from the sky, 0 to 1.
     sky: Vec<f32>,
+    shadow_looks: [[f32; 2]; SHADOW_LOOKS],
+    occlusion_looks: [[f32; 2]; OCCLUSION_LOOKS],
 }
 
 impl Scene {
@@ -59,12 +61,18 @@ impl Scene {
         let points: Vec<V3> = mesh
             .vertices
             .par_iter()
-            .map(|v| [(dot(*v, light[0]) + SHADOW_HALF) * texels, (dot(*v, light[1]) + SHADOW_HALF) * texels, dot(*v, towards)])
+            .map(|v| {
+                [
+                    (dot(*v, light[0]) + SHADOW_HALF) * texels,
+                    (dot(*v, light[1]) + SHADOW_HALF) * texels,
+                    dot(*v, towards),
+                ]
+            })
             .collect();
         let shadow = raster(SHADOW, SHADOW, &points, &mesh.triangles);
         let floor = (low[2] - middle[2]) / radius;
         let (normals, sky) = (corner_normals(&mesh), sky_on_floor(&mesh, floor));
-        Ok(Self { mesh, normals, floor, shadow, light, sky })
+        Ok(Self { mesh, normals, floor, shadow, light, sky, shadow_looks: spiral(), occlusion_looks: spiral() })
     }
 
     pub fn positions(&self) -> &[V3] {
@@ -80,14 +88,15 @@ impl Scene {
         let (fx, fy) = (x as f32 + 0.5, y as f32 + 0.5);
         let ray = camera.ray(fx, fy);
         let (nearness, triangle) = buffer.at(x, y);
-        let turn = noise(x, y);
+        let angle = noise(x, y) * std::f32::consts::TAU;
+        let turn = [angle.cos(), angle.sin()];
         if triangle == NOTHING {
-            return self.backdrop(camera, ray, fy, turn);
+            return self.backdrop(camera, ray, [fx, fy], turn);
         }
         let point = add(camera.eye, scale(ray, 1.0 / nearness));
         let view = unit(scale(ray, -1.0));
         let (normal, flat) = self.normal(triangle, point, view);
-        let occlusion = occlusion(camera, buffer, [fx, fy], point, flat, turn);
+        let occlusion = occlusion(&self.occlusion_looks, camera, buffer, [fx, fy], [point, flat], turn);
         let lit = self.lit(add(point, scale(flat, 0.012)), 0.02, turn);
         let height = point[2] - self.floor;
         // White floor: light comes back from below, less where the mesh itself keeps it dark.
@@ -97,20 +106,26 @@ impl Scene {
         let lambert = |towards: V3| (dot(normal, unit(towards)) * 0.92 + 0.08).max(0.0);
         let soft = 0.4 + 0.6 * occlusion;
         let diffuse = 0.86 * lambert(KEY) * lit + soft * (0.2 * lambert(FILL) + 0.2 * lambert(RIM)) + ambient;
-        let gloss = |towards: V3, power: f32| dot(normal, unit(add(unit(towards), view))).max(0.0).powf(power);
+        let gloss = |towards: V3, power: i32| dot(normal, unit(add(unit(towards), view))).max(0.0).powi(power);
         let edge = (1.0 - dot(normal, view).max(0.0)).powi(4);
-        let shine = lit * 0.09 * gloss(KEY, 40.0) + soft * (0.03 * gloss(FILL, 25.0) + 0.10 * edge * sky);
+        let shine = lit * 0.09 * gloss(KEY, 40) + soft * (0.03 * gloss(FILL, 25) + 0.10 * edge * sky);
         std::array::from_fn(|k| CLAY[k] * diffuse + shine)
     }
 
     /// A light grey sweep; where the floor would be, its shadows.
-    fn backdrop(&self, camera: &Camera, ray: V3, y: f32, turn: f32) -> V3 {
-        let base = 0.78 - 0.14 * camera.down(y);
+    fn backdrop(&self, camera: &Camera, ray: V3, place: [f32; 2], turn: [f32; 2]) -> V3 {
+        let base = 0.78 - 0.14 * camera.part(place)[1];
         let shadow = if ray[2] < -1e-4 {
             let far = (self.floor - camera.eye[2]) / ray[2];
             let point = add(camera.eye, scale(ray, far));
             let distance = (point[0] * point[0] + point[1] * point[1]).sqrt();
-            let fade = (2.2 - distance).clamp(0.0, 1.0);
+            // Nothing is left of the shadow at the picture's edge, so that views stand side by side without a seam.
+            let across = camera.part(place)[0];
+            let edge = (across.min(1.0 - across) * 7.0).clamp(0.0, 1.0);
+            let fade = (2.2 - distance).clamp(0.0, 1.0) * edge * edge * (3.0 - 2.0 * edge);
+            if fade <= 0.0 {
+                return [base, base * 1.002, base * 1.01];
+            }
             let cast = 1.0 - self.lit(point, 0.075, turn);
             1.0 - fade * (1.0 - self.floor_sky(point) * (1.0 - 0.3 * cast))
         } else {
@@ -133,13 +148,13 @@ impl Scene {
     }
 
     /// How much of the key light reaches a point, 0 to 1.
-    fn lit(&self, point: V3, spread: f32, turn: f32) -> f32 {
+    fn lit(&self, point: V3, spread: f32, turn: [f32; 2]) -> f32 {
         let texels = SHADOW as f32 / (2.0 * SHADOW_HALF);
         let depth = dot(point, self.light[2]);
         let place = [0, 1].map(|k| (dot(point, self.light[k]) + SHADOW_HALF) * texels);
         let mut open = 0;
-        for look in 0..SHADOW_LOOKS {
-            let [dx, dy] = spiral(look, SHADOW_LOOKS, turn);
+        for look in &self.shadow_looks {
+            let [dx, dy] = turned(*look, turn);
             let offset = spread * texels;
             let seen = self.shadow.look(place[0] + dx * offset, place[1] + dy * offset);
             open += usize::from(seen.is_none_or(|(nearest, _)| nearest <= depth + 0.01 + 0.5 * spread));
@@ -161,18 +176,29 @@ impl Scene {
     }
 }
 
-/// sRGB with a soft shoulder, so that highlights do not burn out.
+/// A soft shoulder, so that highlights do not burn out.
+pub(super) fn shoulder(light: f32) -> f32 {
+    if light > 0.7 { 0.7 + 0.3 * (1.0 - (-(light - 0.7) / 0.3).exp()) } else { light }
+}
+
+/// sRGB.
 pub(super) fn encode(light: f32) -> f32 {
-    let light = light.max(0.0);
-    let soft = if light > 0.7 { 0.7 + 0.3 * (1.0 - (-(light - 0.7) / 0.3).exp()) } else { light };
+    let soft = light.clamp(0.0, 1.0);
     if soft <= 0.003_130_8 { 12.92 * soft } else { 1.055 * soft.powf(1.0 / 2.4) - 0.055 }
 }
 
-/// Where a look goes: a sunflower spiral in the unit circle, turned by a part of a circle.
-fn spiral(look: usize, count: usize, turn: f32) -> [f32; 2] {
-    let radius = ((look as f32 + 0.5) / count as f32).sqrt();
-    let angle = look as f32 * 2.399_963 + turn * std::f32::consts::TAU;
-    [radius * angle.cos(), radius * angle.sin()]
+/// Where looks go: a sunflower spiral in the unit circle.
+fn spiral<const N: usize>() -> [[f32; 2]; N] {
+    std::array::from_fn(|look| {
+        let radius = ((look as f32 + 0.5) / N as f32).sqrt();
+        let angle = look as f32 * 2.399_963;
+        [radius * angle.cos(), radius * angle.sin()]
+    })
+}
+
+/// A look turned by an angle, given as its cosine and sine.
+fn turned([x, y]: [f32; 2], [cos, sin]: [f32; 2]) -> [f32; 2] {
+    [x * cos - y * sin, x * sin + y * cos]
 }
 
 /// Interleaved gradient noise (Jimenez 2014), 0 to 1: neighbours differ much, so their mean is smooth.
@@ -182,12 +208,19 @@ fn noise(x: usize, y: usize) -> f32 {
 
 /// How much of the surrounding light a point of the mesh gets, 0 to 1: what the depth buffer shows above its plane
 /// nearby takes light away.
-fn occlusion(camera: &Camera, buffer: &Buffer, place: [f32; 2], point: V3, normal: V3, turn: f32) -> f32 {
+fn occlusion(
+    looks: &[[f32; 2]],
+    camera: &Camera,
+    buffer: &Buffer,
+    place: [f32; 2],
+    [point, normal]: [V3; 2],
+    turn: [f32; 2],
+) -> f32 {
     let depth = dot(sub(point, camera.eye), sub(point, camera.eye)).sqrt();
     let reach = OCCLUSION_REACH * camera.zoom / depth;
     let mut taken = 0.0;
-    for look in 0..OCCLUSION_LOOKS {
-        let [dx, dy] = spiral(look, OCCLUSION_LOOKS, turn);
+    for look in looks {
+        let [dx, dy] = turned(*look, turn);
         let (x, y) = (place[0] + dx * reach, place[1] + dy * reach);
         let Some((nearness, _)) = buffer.look(x, y) else { continue };
         let other = add(camera.eye, scale(camera.ray(x.floor() + 0.5, y.floor() + 0.5), 1.0 / nearness));
@@ -232,7 +265,8 @@ fn corner_normals(mesh: &Mesh) -> Vec<[V3; 3]> {
                 if fan.len() > 256 {
                     return unit(*own);
                 }
-                let near = fan.iter().map(|t| &faces[*t as usize]).filter(|(_, other)| dot(*direction, *other) > CREASE);
+                let near =
+                    fan.iter().map(|t| &faces[*t as usize]).filter(|(_, other)| dot(*direction, *other) > CREASE);
                 unit(near.fold([0.0; 3], |sum, (normal, _)| add(sum, *normal)))
             })
         })
@@ -266,7 +300,8 @@ fn blurred(mut map: Vec<f32>, radius: usize) -> Vec<f32> {
         for line in 0..FLOOR {
             // Along rows lines begin a row apart, along columns a texel apart.
             let start = line * if step == 1 { FLOOR } else { 1 };
-            let value = |at: isize| if (0..FLOOR as isize).contains(&at) { map[start + at as usize * step] } else { 0.0 };
+            let value =
+                |at: isize| if (0..FLOOR as isize).contains(&at) { map[start + at as usize * step] } else { 0.0 };
             let reach = radius as isize;
             let mut sum: f32 = (-reach..reach).map(value).sum();
             for at in 0..FLOOR as isize {

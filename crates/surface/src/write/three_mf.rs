@@ -62,8 +62,6 @@ fn model(mesh: &Mesh, name: &str) -> Vec<Vec<u8>> {
         }
         out.extend_from_slice(b"/>\n");
     }));
-    parts.push(
-        b"</triangles></mesh></object></resources><build><item objectid=\"1\"/></build></model>\n".to_vec(),
-    );
+    parts.push(b"</triangles></mesh></object></resources><build><item objectid=\"1\"/></build></model>\n".to_vec());
     parts
 }

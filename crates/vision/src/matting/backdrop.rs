@@ -163,17 +163,12 @@ fn weighted_fit(samples: &[Sample], weights: &[f32], channel: usize, used: usize
     }
     // Gauss-Jordan; the matrix is positive definite, so no pivoting is needed.
     for i in 0..TERMS {
-        let pivot = normal[i][i];
-        for value in &mut normal[i] {
-            *value /= pivot;
-        }
-        for other in 0..TERMS {
-            if other != i {
-                let factor = normal[other][i];
-                for column in 0..=TERMS {
-                    let value = normal[i][column];
-                    normal[other][column] -= factor * value;
-                }
+        let pivot = normal[i].map(|value| value / normal[i][i]);
+        normal[i] = pivot;
+        for (_, row) in normal.iter_mut().enumerate().filter(|&(other, _)| other != i) {
+            let factor = row[i];
+            for (value, from) in row.iter_mut().zip(pivot) {
+                *value -= factor * from;
             }
         }
     }

@@ -47,6 +47,8 @@ const MOST_SHARE: f32 = 0.97;
 const DEEP_SHADOWS: f32 = 24.0;
 /// The same with less trust in shadows.
 const FAINT_SHADOWS: f32 = 42.0;
+/// A rim whose step is more than this share of the depth inside is the edge of a thing.
+const CRISP: f32 = 0.6;
 
 const NOTHING: VisionError = VisionError::NoSubject("nothing stands out from the background");
 
@@ -86,6 +88,7 @@ impl GraphCutMatting {
                 .par_iter()
                 .map(|&i| evidence(&background, subject.as_ref(), &canvas.sample(i), shadows[i]))
                 .collect();
+            { let mut o=image::RgbImage::new(canvas.width as u32, canvas.height as u32); for i in 0..pull.len() { let v=((pull[i]+14.0)/28.0*255.0) as u8; o.put_pixel((i%canvas.width) as u32,(i/canvas.width) as u32, image::Rgb([v, if shadows[i] {255} else {0}, if mask.labels[i] {255} else {0}])); } let _=o.save(format!("/tmp/vis/pull{round}.png")); }
             let labels = cheapest(&mask, &all, &pull, |i| canvas.colours[i]);
             let settled = labels == mask.labels;
             mask.labels = labels;
@@ -95,7 +98,7 @@ impl GraphCutMatting {
             }
         }
         mask.drop_islands();
-        mask.fill_holes(|hole| hole.iter().map(|&i| pull[i]).sum::<f32>() < -1.0 * hole.len() as f32);
+        mask.fill_holes(|hole| hole.iter().map(|&i| pull[i]).sum::<f32>() < -(hole.len() as f32));
         check_share(&mask)?;
         Ok(refine(picture, &mask, &Models { background: &background, shadows: &shadows }))
     }
@@ -123,38 +126,44 @@ fn check_share(mask: &Mask) -> Result<(), VisionError> {
 }
 
 /// Where a darker backdrop may be its shadow. A grey thing on white has a shadow's colours too, but a shadow of a
-/// soft light fades out, and a thing has an edge: connected regions of shadow's colours that are almost as dark at
-/// their rim as inside are things.
+/// soft light fades out, and a thing has an edge: connected regions of shadow's colours whose rim is a step of almost
+/// their whole depth are things.
 fn may_be_shadow(canvas: &Canvas, background: &Background) -> Vec<bool> {
     let Background::Plain(surfaces) = background else { return vec![false; canvas.colours.len()] };
-    let seen: Vec<(bool, Option<f32>)> = (0..canvas.colours.len())
+    // Depth of the shadow that would explain a pixel, and whether the pixel is lit, or else could be in shadow.
+    let (depth, (lit, dark)): (Vec<f32>, (Vec<bool>, Vec<bool>)) = (0..canvas.colours.len())
         .into_par_iter()
         .map(|i| {
             let sample = canvas.sample(i);
             let (depth, density) = shaded(surfaces, &sample);
             let lit = lit(surfaces, &sample) > UNKNOWN;
-            (lit, (!lit && density > UNKNOWN - 2.5).then_some(depth))
+            (depth, (lit, !lit && density > UNKNOWN - 2.5))
         })
-        .collect();
-    let dark = Mask::new(canvas.width, canvas.height, seen.iter().map(|(_, depth)| depth.is_some()).collect());
-    let mut allowed = vec![true; seen.len()];
+        .unzip();
+    let dark = Mask::new(canvas.width, canvas.height, dark);
+    let mut allowed = vec![true; depth.len()];
     for part in dark.parts(true) {
-        let depth_of = |i: usize| seen[i].1.unwrap_or(0.0);
-        let mut depths: Vec<f32> = part.pixels.iter().map(|&i| depth_of(i)).collect();
-        // A rim pixel has lit backdrop beside it; two pixels inwards a soft shadow is still faint. Beside something
-        // that is neither lit nor shadow, the pixel may be half that thing's, and says nothing.
-        let mut rim: Vec<f32> = part
+        // The step in depth across five pixels, wherever lit backdrop is beside the part. Beside something that is
+        // neither lit nor shadow, a pixel may be half that thing's, and says nothing.
+        let mut steps: Vec<f32> = part
             .pixels
             .iter()
-            .filter(|&&i| dark.around(i, 1).any(|other| seen[other].0))
-            .filter(|&&i| dark.around(i, 2).all(|other| seen[other].0 || seen[other].1.is_some()))
-            .map(|&i| dark.around(i, 2).map(depth_of).fold(0.0, f32::max))
+            .filter(|&&i| dark.around(i, 1).any(|other| lit[other]))
+            .filter(|&&i| dark.around(i, 2).all(|other| lit[other] || dark.labels[other]))
+            .map(|&i| {
+                let (least, most) = dark.around(i, 2).map(|other| depth[other]).fold(
+                    (f32::MAX, f32::MIN),
+                    |(least, most), depth| (least.min(depth), most.max(depth)),
+                );
+                most - least
+            })
             .collect();
-        if rim.is_empty() {
+        if steps.is_empty() {
             continue;
         }
-        let inside = quantile(&mut depths, 0.75);
-        if quantile(&mut rim, 0.5) > 0.7 * inside {
+        let mut depths: Vec<f32> = part.pixels.iter().map(|&i| depth[i]).collect();
+        if part.pixels.len()>60 {let p=part.pixels[0]; eprintln!("part {} at {},{} steps {} q {:.3} depth {:.3}", part.pixels.len(), p%canvas.width,p/canvas.width, steps.len(), quantile(&mut steps,0.5), quantile(&mut depths,0.75));}
+        if quantile(&mut steps, 0.5) > CRISP * quantile(&mut depths, 0.75) {
             for &i in &part.pixels {
                 allowed[i] = false;
             }

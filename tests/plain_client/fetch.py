@@ -1,0 +1,38 @@
+"""A plain NATS client: publishes a picture, waits for the completed event, fetches the file.
+
+It knows subjects and buckets by name and nothing else of ORFEAS.
+
+    fetch.py nats://127.0.0.1:4222 picture.png out.stl
+"""
+
+import asyncio
+import hashlib
+import json
+import sys
+
+import nats
+
+
+async def main(url: str, picture: str, out: str) -> None:
+    client = await nats.connect(url)
+    try:
+        events = await client.subscribe("orfeas.events.completed.*")
+        await client.flush()
+        jetstream = client.jetstream()
+        with open(picture, "rb") as file:
+            await jetstream.publish("orfeas.images", file.read())
+        event = json.loads((await events.next_msg(timeout=60)).data)
+        file = event["files"][0]
+        bucket = await jetstream.object_store("orfeas-meshes")
+        data = (await bucket.get(file["object"])).data
+        if hashlib.sha256(data).hexdigest() != file["sha256"]:
+            sys.exit("the bytes are not those of the event")
+        with open(out, "wb") as mesh:
+            mesh.write(data)
+        print(json.dumps({"job": event["job"], "sha256": file["sha256"], "bytes": len(data)}))
+    finally:
+        await client.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:4]))
