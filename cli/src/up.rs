@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use orfeas_bus::Bus;
 use orfeas_service::config::{
-    ExportConfig, HttpConfig, InferConfig, IngestConfig, MetricsConfig, Service, ServiceConfig, Sources,
+    ClientConfig, ExportConfig, HttpConfig, InferConfig, IngestConfig, MetricsConfig, Service, ServiceConfig, Sources,
 };
 use orfeas_service::{Context, Shutdown, telemetry};
 use orfeas_stage::ServiceError;
@@ -84,8 +84,7 @@ impl Services {
             Some(url) => sources.with("nats_url", url),
             None => sources,
         };
-        let server = Server { url: url.map(str::to_owned) };
-        let client = server.config()?;
+        let client = ClientConfig::load(&sources).map_err(Exit::usage)?;
         telemetry::init(&client.log);
         let infer_sources = match engine {
             Some(engine) => sources.clone().with("engine", engine),

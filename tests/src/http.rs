@@ -34,7 +34,9 @@ pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
         });
         parsed.ok_or_else(|| std::io::Error::other("no HTTP answer"))
     };
-    tokio::time::timeout(Duration::from_secs(10), talk).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(Duration::from_secs(10), talk)
+        .await
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// The value of a series in Prometheus' text format: the sum over all series of the name whose labels contain all of

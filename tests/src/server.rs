@@ -137,7 +137,8 @@ impl TestServer {
 }
 
 fn port_in(folder: &Path) -> Option<u16> {
-    let file = fs::read_dir(folder).ok()?.flatten().find(|entry| entry.path().extension().is_some_and(|e| e == "ports"))?;
+    let file =
+        fs::read_dir(folder).ok()?.flatten().find(|entry| entry.path().extension().is_some_and(|e| e == "ports"))?;
     let json: serde_json::Value = serde_json::from_slice(&fs::read(file.path()).ok()?).ok()?;
     json["nats"][0].as_str()?.rsplit(':').next()?.trim_matches('/').parse().ok()
 }

@@ -18,14 +18,8 @@ enum Moment {
     Exporting,
 }
 
-const MOMENTS: [Moment; 6] = [
-    Moment::Submitted,
-    Moment::Accepted,
-    Moment::Prepared,
-    Moment::Inferring,
-    Moment::Generated,
-    Moment::Exporting,
-];
+const MOMENTS: [Moment; 6] =
+    [Moment::Submitted, Moment::Accepted, Moment::Prepared, Moment::Inferring, Moment::Generated, Moment::Exporting];
 
 impl Moment {
     async fn wait(self, pipeline: &Pipeline, job: &JobId) {

@@ -92,8 +92,7 @@ async fn options_suffix_object_and_derived_id() {
 
     // No job id: one is derived, and the accepted event says which by the message's sequence.
     let sequence = pipeline.publish(&[], pictures::photo_jpeg(96)).await;
-    let derived =
-        pipeline.events.wait("the job without a name", |events| job_of_sequence(events, sequence)).await;
+    let derived = pipeline.events.wait("the job without a name", |events| job_of_sequence(events, sequence)).await;
     assert!(derived.as_str().starts_with(&format!("{sequence}-")), "{derived}");
     let completed = pipeline.only_completed(&derived).await;
     assert_eq!(completed.files.len(), 1);

@@ -34,7 +34,8 @@ async fn a_service_finishes_what_it_has_in_hand_and_ends_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_grace_the_work_is_given_back() {
     // No silence ever ends in this test: whoever gets the job after the restart got it from the service that ended.
-    let setup = Setup { grace: Duration::ZERO, ack_wait: Duration::from_secs(600), resolution: 320, ..Setup::default() };
+    let setup =
+        Setup { grace: Duration::ZERO, ack_wait: Duration::from_secs(600), resolution: 320, ..Setup::default() };
     let mut pipeline = setup.start().await;
     let name = job("given-back");
     pipeline.submit(&name, "{}", pictures::ring(256, 2)).await;

@@ -52,7 +52,7 @@ impl Bus {
 pub async fn get<T: DeserializeOwned>(bus: &Bus, bucket: &str, key: &str) -> Result<Option<Entry<T>>, BusError> {
     let Some(stored) = bus.last_of(&format!("KV_{bucket}"), &subject(bucket, key)).await? else { return Ok(None) };
     if stored.payload.is_empty() {
-        // A delete marker; the next value follows it, so its revision still counts, but no key of ours is deleted.
+        // A delete marker, left by somebody's `nats kv del`.
         return Ok(None);
     }
     let value = serde_json::from_slice(&stored.payload)

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::{self, AckKind, consumer::pull};
+use async_nats::jetstream::consumer::pull::{self, MessagesErrorKind};
+use async_nats::jetstream::{self, AckKind};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use orfeas_contract::Timestamp;
@@ -15,6 +16,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{Bus, BusError, BusErrorKind};
+
+/// How long a pull waits for a message at the server before it is made anew.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server says during a pull that it is still there.
+const PULL_HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// A message as a handler sees it.
 #[derive(Clone, Debug)]
@@ -95,12 +101,13 @@ pub async fn run<H: Handler>(bus: Bus, queue: Queue, handler: Arc<H>, stop: Canc
     let slots = Arc::new(Semaphore::new(queue.concurrency));
     let tasks = TaskTracker::new();
     let abandon = CancellationToken::new();
+    let mut puller = Puller { bus: &bus, queue: &queue, consumer: None };
     loop {
         let next = async {
             handler.ready().await;
             // The semaphore is never closed.
             let slot = slots.clone().acquire_owned().await.ok()?;
-            Some((slot, next_message(&bus, &queue).await))
+            Some((slot, puller.next().await))
         };
         let Some(Some((slot, message))) = stop.run_until_cancelled(next).await else { break };
         let (bus, queue, handler, abandon) = (bus.clone(), queue.clone(), handler.clone(), abandon.clone());
@@ -118,56 +125,64 @@ pub async fn run<H: Handler>(bus: Bus, queue: Queue, handler: Arc<H>, stop: Canc
     bus.flush().await;
 }
 
-/// Waits for exactly one message, however long, and through every kind of trouble.
-async fn next_message(bus: &Bus, queue: &Queue) -> jetstream::Message {
-    let mut trouble = 0u32;
-    loop {
-        match pull_one(bus, queue).await {
-            Ok(Some(message)) => return message,
-            Ok(None) => trouble = 0,
-            Err(error) => {
-                // Said once when it begins and then now and again, not five times a second.
-                if trouble.is_multiple_of(50) {
-                    tracing::warn!(consumer = queue.consumer, %error, "no work can be taken; still trying");
+/// Takes messages from a queue, one at a time.
+struct Puller<'a> {
+    bus: &'a Bus,
+    queue: &'a Queue,
+    /// Looked up once, and again after every trouble: a look-up for each message would cost a call to the server.
+    consumer: Option<jetstream::consumer::Consumer<pull::Config>>,
+}
+
+impl Puller<'_> {
+    /// Waits for exactly one message, however long, and through every kind of trouble.
+    async fn next(&mut self) -> jetstream::Message {
+        let mut troubles = 0u32;
+        loop {
+            match self.pull_one().await {
+                Ok(Some(message)) => return message,
+                Ok(None) => troubles = 0,
+                Err(error) => {
+                    self.consumer = None;
+                    // Said once when it begins and then now and again, not five times a second.
+                    if troubles.is_multiple_of(50) {
+                        tracing::warn!(consumer = self.queue.consumer, %error, "no work can be taken; still trying");
+                    }
+                    troubles += 1;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
                 }
-                trouble += 1;
-                tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
+    }
+
+    /// One pull for one message; none when the pull ran out. The pull's stream is dropped at once: kept open it would
+    /// ask for the next message while this one is worked on, and hold it.
+    async fn pull_one(&mut self) -> Result<Option<jetstream::Message>, BusError> {
+        let consumer = match &self.consumer {
+            Some(consumer) => consumer,
+            None => {
+                let stream = self.bus.context.get_stream_no_info(&self.queue.stream).await;
+                let stream = stream.map_err(|error| trouble(self.queue, error))?;
+                let consumer =
+                    stream.get_consumer(&self.queue.consumer).await.map_err(|error| trouble(self.queue, error))?;
+                self.consumer.insert(consumer)
+            }
+        };
+        let pull = consumer.stream().max_messages_per_batch(1).expires(PULL_EXPIRES).heartbeat(PULL_HEARTBEAT);
+        let mut messages = pull.messages().await.map_err(|error| trouble(self.queue, error))?;
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(message) => return Ok(Some(message)),
+                // The server may be restarting: the stream finds it again.
+                Err(error) if error.kind() == MessagesErrorKind::MissingHeartbeat => {}
+                Err(error) => return Err(trouble(self.queue, error)),
+            }
+        }
+        Ok(None)
     }
 }
 
-/// One pull for one message; none when the pull ran out. The pull's stream is dropped at once: kept open it would ask
-/// for the next message while this one is worked on, and hold it.
-async fn pull_one(bus: &Bus, queue: &Queue) -> Result<Option<jetstream::Message>, BusError> {
-    let trouble = |error: Box<dyn std::error::Error + Send + Sync>| {
-        BusError::caused(BusErrorKind::Unreachable, format!("{}/{}", queue.stream, queue.consumer), error)
-    };
-    let stream = bus.context.get_stream_no_info(&queue.stream).await.map_err(|error| trouble(error.into()))?;
-    let consumer: jetstream::consumer::Consumer<pull::Config> =
-        stream.get_consumer(&queue.consumer).await.map_err(|error| trouble(error.into()))?;
-    loop {
-        let pull = consumer
-            .stream()
-            .max_messages_per_batch(1)
-            .expires(Duration::from_secs(30))
-            .heartbeat(Duration::from_secs(5));
-        let mut messages = pull.messages().await.map_err(|error| trouble(error.into()))?;
-        loop {
-            match messages.next().await {
-                Some(Ok(message)) => return Ok(Some(message)),
-                Some(Err(error)) => {
-                    use jetstream::consumer::pull::MessagesErrorKind;
-                    match error.kind() {
-                        // The server may be restarting: the stream finds it again.
-                        MessagesErrorKind::MissingHeartbeat => {}
-                        _ => return Err(trouble(error.into())),
-                    }
-                }
-                None => break,
-            }
-        }
-    }
+fn trouble(queue: &Queue, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> BusError {
+    BusError::caused(BusErrorKind::Unreachable, format!("{}/{}", queue.stream, queue.consumer), error)
 }
 
 async fn settle<H: Handler>(
@@ -191,7 +206,7 @@ async fn settle<H: Handler>(
             after: retry_delay(attempt),
             why: "the worker panicked".into(),
         }),
-        () = keep_alive(&message, queue.ack_wait / 3) => unreachable_outcome(),
+        outcome = keep_alive(&message, queue.ack_wait / 3) => outcome,
         () = abandon.cancelled() => Outcome::Retry { after: Duration::ZERO, why: "the service stops".into() },
     };
     let acknowledged = match &outcome {
@@ -211,17 +226,13 @@ async fn settle<H: Handler>(
 }
 
 /// Tells the server again and again that the message is being worked on; never returns.
-async fn keep_alive(message: &jetstream::Message, every: Duration) {
+async fn keep_alive(message: &jetstream::Message, every: Duration) -> Outcome {
     loop {
         tokio::time::sleep(every).await;
         if let Err(error) = message.ack_with(AckKind::Progress).await {
             tracing::debug!(%error, "keep-alive");
         }
     }
-}
-
-fn unreachable_outcome() -> Outcome {
-    Outcome::Retry { after: Duration::ZERO, why: "the keep-alive ended".into() }
 }
 
 fn describe(message: &jetstream::Message) -> Result<Delivery, BusError> {

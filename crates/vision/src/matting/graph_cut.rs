@@ -88,7 +88,6 @@ impl GraphCutMatting {
                 .par_iter()
                 .map(|&i| evidence(&background, subject.as_ref(), &canvas.sample(i), shadows[i]))
                 .collect();
-            { let mut o=image::RgbImage::new(canvas.width as u32, canvas.height as u32); for i in 0..pull.len() { let v=((pull[i]+14.0)/28.0*255.0) as u8; o.put_pixel((i%canvas.width) as u32,(i/canvas.width) as u32, image::Rgb([v, if shadows[i] {255} else {0}, if mask.labels[i] {255} else {0}])); } let _=o.save(format!("/tmp/vis/pull{round}.png")); }
             let labels = cheapest(&mask, &all, &pull, |i| canvas.colours[i]);
             let settled = labels == mask.labels;
             mask.labels = labels;
@@ -143,7 +142,7 @@ fn may_be_shadow(canvas: &Canvas, background: &Background) -> Vec<bool> {
     let dark = Mask::new(canvas.width, canvas.height, dark);
     let mut allowed = vec![true; depth.len()];
     for part in dark.parts(true) {
-        // The step in depth across five pixels, wherever lit backdrop is beside the part. Beside something that is
+        // The step in depth across three pixels, wherever lit backdrop is beside the part. Beside something that is
         // neither lit nor shadow, a pixel may be half that thing's, and says nothing.
         let mut steps: Vec<f32> = part
             .pixels
@@ -151,10 +150,10 @@ fn may_be_shadow(canvas: &Canvas, background: &Background) -> Vec<bool> {
             .filter(|&&i| dark.around(i, 1).any(|other| lit[other]))
             .filter(|&&i| dark.around(i, 2).all(|other| lit[other] || dark.labels[other]))
             .map(|&i| {
-                let (least, most) = dark.around(i, 2).map(|other| depth[other]).fold(
-                    (f32::MAX, f32::MIN),
-                    |(least, most), depth| (least.min(depth), most.max(depth)),
-                );
+                let (least, most) = dark
+                    .around(i, 1)
+                    .map(|other| depth[other])
+                    .fold((f32::MAX, f32::MIN), |(least, most), depth| (least.min(depth), most.max(depth)));
                 most - least
             })
             .collect();
@@ -162,7 +161,6 @@ fn may_be_shadow(canvas: &Canvas, background: &Background) -> Vec<bool> {
             continue;
         }
         let mut depths: Vec<f32> = part.pixels.iter().map(|&i| depth[i]).collect();
-        if part.pixels.len()>60 {let p=part.pixels[0]; eprintln!("part {} at {},{} steps {} q {:.3} depth {:.3}", part.pixels.len(), p%canvas.width,p/canvas.width, steps.len(), quantile(&mut steps,0.5), quantile(&mut depths,0.75));}
         if quantile(&mut steps, 0.5) > CRISP * quantile(&mut depths, 0.75) {
             for &i in &part.pixels {
                 allowed[i] = false;
