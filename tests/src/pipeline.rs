@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
+use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
-use async_nats::jetstream::{self, context::PublishAckFuture};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use orfeas_bus::jobs;
@@ -197,7 +197,7 @@ impl Pipeline {
     }
 
     /// Publishes a picture as any NATS client would; gives its sequence. Tried until somebody takes it.
-    pub async fn publish(&self, headers: &[(&str, &str)], payload: Bytes) -> u64 {
+    pub async fn publish(&self, headers: &[(&'static str, &str)], payload: Bytes) -> u64 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, *value);
@@ -206,7 +206,7 @@ impl Pipeline {
         loop {
             let sent = self.nats.publish_with_headers(subjects::IMAGES, map.clone(), payload.clone()).await;
             let acknowledged = match sent {
-                Ok(sent) => PublishAckFuture::into_future(sent).await,
+                Ok(sent) => sent.await,
                 Err(error) => Err(error),
             };
             match acknowledged {
