@@ -38,7 +38,8 @@ async fn every_refusal_has_its_code_and_harms_nobody() {
     for (name, headers, payload, code) in cases {
         let begun = Instant::now();
         let sequence = pipeline.publish(&headers, payload).await;
-        let refused = pipeline.events.wait(&format!("the refusal of {name}"), |events| {
+        let what = format!("the refusal of {name}");
+        let refused = pipeline.events.wait(&what, |events| {
             let failed = |kind: EventKind| kind == EventKind::Failed;
             let job = job_of_sequence(events, sequence)?;
             events.iter().find(|event| event.job == job && failed(event.kind())).cloned()

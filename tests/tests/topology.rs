@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::TryStreamExt;
 use orfeas_bus::topology::{Limits, Topology};
 use orfeas_contract::{Stage, subjects};
-use orfeas_service::config::{ClientConfig, Service, ServiceConfig, Sources};
+use orfeas_service::config::{ClientConfig, Service, Sources};
 use orfeas_tests::{PATIENCE, Pipeline, Setup, diagram, job, paths, pictures};
 
 /// Every stream and consumer of the server as its configuration, by name.
