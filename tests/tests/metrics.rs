@@ -14,7 +14,11 @@ async fn counted(pipeline: &mut Pipeline, jobs: f64) -> String {
     let end = Instant::now() + PATIENCE;
     loop {
         let text = pipeline.process(Service::Metrics).get("/metrics").await.body;
+        // What is polled comes a little after what is counted.
+        let polled = |metric: Metric, label: &str| series(&text, metric.name(), &[label]).unwrap_or_default();
         let seen = series(&text, Metric::Jobs.name(), &[]) == Some(jobs)
+            && polled(Metric::BucketBytes, r#"bucket="orfeas-meshes""#) > 0.0
+            && polled(Metric::StreamMessages, r#"stream="EVENTS""#) > 10.0
             && series(&text, Metric::EventsLag.name(), &[]) == Some(0.0)
             && series(&text, Metric::ConsumerPending.name(), &[]) == Some(0.0);
         if seen {
