@@ -111,7 +111,7 @@ impl Services {
         C: ServiceConfig,
         F: Future<Output = Result<(), ServiceError>> + Send + 'static,
     {
-        let http = if http { config.common().http.clone() } else { HttpConfig { listen: None } };
+        let http = if http { config.common().http } else { HttpConfig { listen: None } };
         let started = orfeas_service::start(C::SERVICE, http, self.shutdown.child(), self.health_end.clone()).await;
         let context = started.map_err(Exit::other)?;
         self.contexts.push(context.clone());

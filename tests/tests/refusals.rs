@@ -6,6 +6,9 @@ use bytes::Bytes;
 use orfeas_contract::{Code, EventBody, EventKind, Stage, subjects};
 use orfeas_tests::{Setup, job, job_of_sequence, pictures};
 
+/// What is wrong, the headers and payload that are sent, and the code that must come back.
+type Case<'a> = (&'a str, Vec<(&'static str, &'a str)>, Bytes, Code);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_code_and_harms_nobody() {
     let mut pipeline = Setup::default().start().await;
@@ -15,7 +18,7 @@ async fn every_refusal_has_its_code_and_harms_nobody() {
     let bomb = pictures::bomb();
     assert!(bomb.len() < 32 * 1024, "{} bytes", bomb.len());
     let (job_header, options, object) = (subjects::HEADER_JOB, subjects::HEADER_OPTIONS, subjects::HEADER_OBJECT);
-    let cases: Vec<(&str, Vec<(&'static str, &str)>, Bytes, Code)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("text", vec![], Bytes::from_static(b"this is a letter, no picture"), Code::NotAnImage),
         ("half a PNG", vec![], pictures::cut_off(), Code::DamagedImage),
         ("one pixel", vec![], pictures::pixel(), Code::ImageTooSmall),

@@ -1,5 +1,7 @@
 //! Streams, consumers and buckets: made by one function, asked for by every service, shown in ARCHITECTURE.md.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are tests too; clippy only knows functions marked so")]
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -129,7 +129,7 @@ impl TakeIn {
 
     /// Decoding and segmentation compute; they run on a thread of the blocking pool.
     async fn prepare(&self, bytes: Bytes, options: &Options) -> Result<orfeas_vision::Prepared, Halt> {
-        let (limits, matting, removal) = (self.limits.clone(), self.matting.clone(), options.remove_background);
+        let (limits, matting, removal) = (self.limits, self.matting.clone(), options.remove_background);
         let work = move || orfeas_vision::prepare(&bytes, &limits, removal, &*matting);
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(prepared)) => Ok(prepared),
