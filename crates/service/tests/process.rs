@@ -94,9 +94,9 @@ fn signal(child: &Child, name: &str) {
 }
 
 fn mistakes_end_with_2_and_are_all_listed() {
-    let (code, out, error) = run("x", &["--ack-wait", "soon", "--dust-fraction", "2"]);
+    let (code, out, error) = run("x", &["--ack-wait", "soon", "--export-concurrency", "0"]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{error}");
-    assert!(error.contains("2 mistakes") && error.contains("--ack-wait") && error.contains("--dust-fraction"));
+    assert!(error.contains("2 mistakes") && error.contains("--ack-wait") && error.contains("--export-concurrency"));
     let (code, _, error) = run("x", &["--resolution", "64"]);
     assert!(code == Some(2) && error.contains("--resolution"), "{error}");
 }
@@ -105,7 +105,7 @@ fn the_configuration_is_printed_without_secrets() {
     let (code, out, _) = run("x", &["--print-config"]);
     assert!(code == Some(0) && out.contains("\"password\": \"***\"") && !out.contains("hunter2"), "{out}");
     let (code, out, _) = run("x", &["--help"]);
-    assert!(code == Some(0) && out.contains("--dust-fraction") && out.contains("[default: 0.005]"), "{out}");
+    assert!(code == Some(0) && out.contains("--export-concurrency") && out.contains("[default: 2]"), "{out}");
 }
 
 fn an_error_ends_with_1_and_one_sentence() {
