@@ -2,8 +2,9 @@
 //! once and keeps them. Their jobs end here.
 
 use orfeas_bus::dead::Exhausted;
+use orfeas_bus::jobs::{self, Acceptance};
 use orfeas_bus::work::{Delivery, Handler, Outcome, retry_delay};
-use orfeas_bus::{Bus, BusError, jobs};
+use orfeas_bus::{Bus, BusError};
 use orfeas_contract::{Options, Stage, Timings, subjects};
 use orfeas_service::Readiness;
 use orfeas_stage::Job;
@@ -42,8 +43,14 @@ impl Janitor {
                 // Perhaps no attempt came as far as the record.
                 let options = submission.options.unwrap_or_else(|_| Options::default());
                 let message_id = submission.message_id.as_deref();
-                jobs::accept(&self.bus, &id, &submission.source, &options, message_id).await?;
-                Some(Job { id, trace, timings: Timings::default(), sequence: Some(message.sequence) })
+                let accepted = jobs::accept(&self.bus, &id, &submission.source, &options, message_id).await?;
+                // A repetition's job is another message's; that one is not given up on.
+                matches!(accepted, Acceptance::Ours).then_some(Job {
+                    id,
+                    trace,
+                    timings: Timings::default(),
+                    sequence: Some(message.sequence),
+                })
             }
             Stage::Infer | Stage::Export => subjects::job_of(&message.subject).map(|id| Job {
                 id,
