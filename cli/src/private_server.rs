@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 
 use crate::exit::Exit;
 
-/// Where a nats-server may be, in this order: `ORFEAS_NATS_SERVER`… is no setting of the services, so only places.
+/// The first recent nats-server: beside this program, on the PATH, or in the `.tools` of a folder above.
 pub fn find() -> Option<PathBuf> {
     let project = |folder: &Path| folder.join(".tools/nats/bin/nats-server");
     let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));

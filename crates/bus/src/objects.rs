@@ -73,8 +73,6 @@ pub async fn put(bus: &Bus, bucket: &str, name: &str, bytes: Bytes) -> Result<Ar
     let chunk_subject = format!("$O.{bucket}.C.{nuid}");
     let headers = HeaderMap::new();
     let count = bytes.len().div_ceil(CHUNK);
-    // A few at a time: the order must hold, so each chunk names the one that it follows by being awaited in turn
-    // where there is more than one window.
     let mut position = 0;
     while position < bytes.len() {
         let end = (position + CHUNK).min(bytes.len());
