@@ -1,0 +1,133 @@
+//! Devices and precisions, and reading back from a device.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
+
+use crate::{ModelError, ModelErrorKind};
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceName {
+    /// The processor (Burn's Flex).
+    Cpu,
+    /// An NVIDIA GPU by its number among those that `CUDA_VISIBLE_DEVICES` leaves.
+    Cuda(usize),
+}
+
+impl std::str::FromStr for DeviceName {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        let unknown = || {
+            let sentence = format!("the device {name:?} is not known; cpu, cuda and cuda:N are");
+            ModelError::new(ModelErrorKind::Device, sentence)
+        };
+        match name.split_once(':') {
+            None if name == "cpu" => Ok(Self::Cpu),
+            None if name == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", number)) => number.parse().map(Self::Cuda).map_err(|_| unknown()),
+            _ => Err(unknown()),
+        }
+    }
+}
+
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(number) => write!(f, "cuda:{number}"),
+        }
+    }
+}
+
+/// A precision by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// IEEE half.
+    Float16,
+    /// Brain float.
+    Bfloat16,
+    /// IEEE single.
+    Float32,
+}
+
+impl Precision {
+    /// Burn's type of it.
+    #[must_use]
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::Float16 => DType::F16,
+            Self::Bfloat16 => DType::BF16,
+            Self::Float32 => DType::F32,
+        }
+    }
+
+    /// Bytes of a value.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        if self == Self::Float32 { 4 } else { 2 }
+    }
+
+    /// What a device computes in where nobody says.
+    #[must_use]
+    pub fn of_device(device: DeviceName) -> Self {
+        match device {
+            DeviceName::Cpu => Self::Float32,
+            DeviceName::Cuda(_) => Self::Float16,
+        }
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = ModelError;
+
+    fn from_str(name: &str) -> Result<Self, ModelError> {
+        match name {
+            "float16" | "fp16" | "half" => Ok(Self::Float16),
+            "bfloat16" | "bf16" => Ok(Self::Bfloat16),
+            "float32" | "fp32" => Ok(Self::Float32),
+            _ => {
+                let sentence = format!("the precision {name:?} is not known; float16, bfloat16 and float32 are");
+                Err(ModelError::new(ModelErrorKind::Device, sentence))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Float16 => "float16",
+            Self::Bfloat16 => "bfloat16",
+            Self::Float32 => "float32",
+        })
+    }
+}
+
+/// A precision's name for people.
+pub(crate) fn precision_name(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F16 => "float16",
+        DType::BF16 => "bfloat16",
+        _ => "float32",
+    }
+}
+
+/// A tensor's values on the host, in float32.
+///
+/// # Errors
+/// [`ModelErrorKind::Compute`] where the device failed or a value is no finite number.
+pub(crate) fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>, ModelError> {
+    let failed = |what: String| ModelError::new(ModelErrorKind::Compute, what);
+    let data = tensor.try_into_data().map_err(|error| failed(format!("the device failed: {error}")))?;
+    let values: Vec<f32> = data
+        .convert_dtype(DType::F32)
+        .into_vec()
+        .map_err(|error| failed(format!("the device gave another type than asked for: {error:?}")))?;
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(failed(
+            "the network gave a value that is no finite number; a wider precision may mend that".into(),
+        ));
+    }
+    Ok(values)
+}

@@ -1,0 +1,166 @@
+//! DINOv2 (Oquab et al. 2023): the vision transformer that turns a picture into conditioning tokens.
+//!
+//! Source: transformers' `modeling_dinov2.py`, which the reference uses.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use crate::ModelError;
+use crate::config::{Activation, ConditionerConfig, DinoConfig};
+use crate::kernels::{Epilogue, Kernels};
+use crate::layers::{LayerNorm, Linear, Mlp, split_heads};
+use crate::resample::bicubic;
+use crate::weights::Weights;
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct Dino<B: Backend> {
+    /// Patches to tokens; the convolution's kernel as a matrix.
+    patches: Linear<B>,
+    /// `[1, 1, width]`: the class token with its position.
+    class_token: Param<Tensor<B, 3>>,
+    /// `[1, patches, width]`: positions, at the input's own size.
+    positions: Param<Tensor<B, 3>>,
+    blocks: Vec<Block<B>>,
+    norm: LayerNorm<B>,
+    patch: usize,
+    side: usize,
+}
+
+#[derive(Module, Debug)]
+struct Block<B: Backend> {
+    norm1: LayerNorm<B>,
+    query: Linear<B>,
+    key: Linear<B>,
+    value: Linear<B>,
+    output: Linear<B>,
+    /// `[1, 1, width]`.
+    scale1: Param<Tensor<B, 3>>,
+    norm2: LayerNorm<B>,
+    mlp: Mlp<B>,
+    scale2: Param<Tensor<B, 3>>,
+    heads: usize,
+    gated: bool,
+    #[module(skip)]
+    activation: Epilogue,
+}
+
+impl<B: Kernels> Dino<B> {
+    /// Takes the network's parameters, for input pictures of `config.image_size`.
+    ///
+    /// # Errors
+    /// As [`Weights::param`].
+    pub fn load(weights: &mut Weights<'_, B>, config: &ConditionerConfig) -> Result<Self, ModelError> {
+        let (dino, side) = (&config.dino, config.patches());
+        let width = dino.hidden_size;
+        let (patches, class_token, positions) = weights.within("embeddings", |weights| {
+            if dino.use_mask_token {
+                // Of training; it must be there all the same.
+                weights.host("mask_token", &[1, width])?;
+            }
+            let class = weights.host("cls_token", &[1, 1, width])?;
+            let from = dino.position_patches();
+            let positions = weights.host("position_embeddings", &[1, from * from + 1, width])?;
+            let (own, grid) = positions.split_at(width);
+            let class: Vec<f32> = class.iter().zip(own).map(|(token, position)| token + position).collect();
+            let grid = if from == side { grid.to_vec() } else { bicubic(grid, from, side, width) };
+            let class = Param::from_tensor(weights.constant(class, [1, 1, width]));
+            let grid = Param::from_tensor(weights.constant(grid, [1, side * side, width]));
+            Ok((patch_projection(weights, dino)?, class, grid))
+        })?;
+        let blocks = weights.within("encoder.layer", |weights| {
+            (0..dino.num_hidden_layers)
+                .map(|index| weights.within(&index.to_string(), |weights| Block::load(weights, dino)))
+                .collect()
+        })?;
+        let norm = LayerNorm::load(weights, "layernorm", width, dino.layer_norm_eps)?;
+        Ok(Self { patches, class_token, positions, blocks, norm, patch: dino.patch_size, side })
+    }
+
+    /// Encodes pictures.
+    ///
+    /// # Shapes
+    /// `[pictures, 3, size, size]`, normalised → `[pictures, 1 + patches, width]`, the class token first.
+    pub fn forward(&self, pictures: Tensor<B, 4>) -> Tensor<B, 3> {
+        let [count, channels, size, _] = pictures.dims();
+        let (side, patch) = (self.side, self.patch);
+        // A convolution whose stride is its kernel: cut into patches, each a row. What is over at the edge is left out.
+        let whole = side * patch;
+        let pictures = if size == whole { pictures } else { pictures.narrow(2, 0, whole).narrow(3, 0, whole) };
+        let rows = pictures.reshape([count, channels, side, patch, side, patch]).permute([0, 2, 4, 1, 3, 5]).reshape([
+            count,
+            side * side,
+            channels * patch * patch,
+        ]);
+        let tokens = self.patches.forward(rows) + self.positions.val();
+        let class = self.class_token.val().repeat_dim(0, count);
+        let mut x = Tensor::cat(vec![class, tokens], 1);
+        for block in &self.blocks {
+            x = block.forward(x);
+        }
+        self.norm.forward(x)
+    }
+}
+
+fn patch_projection<B: Kernels>(weights: &mut Weights<'_, B>, dino: &DinoConfig) -> Result<Linear<B>, ModelError> {
+    let (width, patch, channels) = (dino.hidden_size, dino.patch_size, dino.num_channels);
+    weights.within("patch_embeddings.projection", |weights| {
+        let kernel = weights.param("weight", [width, channels, patch, patch])?;
+        let weight = Param::from_tensor(kernel.val().reshape([width, channels * patch * patch]));
+        Ok(Linear { weight, bias: Some(weights.param("bias", [width])?) })
+    })
+}
+
+impl<B: Kernels> Block<B> {
+    fn load(weights: &mut Weights<'_, B>, dino: &DinoConfig) -> Result<Self, ModelError> {
+        let (width, epsilon) = (dino.hidden_size, dino.layer_norm_eps);
+        let scale = |weights: &mut Weights<'_, B>, name: &str| -> Result<_, ModelError> {
+            let gain: Param<Tensor<B, 1>> = weights.param(name, [width])?;
+            Ok(Param::from_tensor(gain.val().reshape([1, 1, width])))
+        };
+        let bias = dino.qkv_bias;
+        let middle = dino.mlp_width();
+        let mlp = if dino.use_swiglu_ffn {
+            Mlp {
+                first: Linear::load(weights, "mlp.weights_in", width, 2 * middle, true)?,
+                second: Linear::load(weights, "mlp.weights_out", middle, width, true)?,
+            }
+        } else {
+            Mlp::load(weights, ["mlp.fc1", "mlp.fc2"], width, middle)?
+        };
+        Ok(Self {
+            norm1: LayerNorm::load(weights, "norm1", width, epsilon)?,
+            query: Linear::load(weights, "attention.attention.query", width, width, bias)?,
+            key: Linear::load(weights, "attention.attention.key", width, width, bias)?,
+            value: Linear::load(weights, "attention.attention.value", width, width, bias)?,
+            output: Linear::load(weights, "attention.output.dense", width, width, true)?,
+            scale1: scale(weights, "layer_scale1.lambda1")?,
+            norm2: LayerNorm::load(weights, "norm2", width, epsilon)?,
+            mlp,
+            scale2: scale(weights, "layer_scale2.lambda1")?,
+            heads: dino.num_attention_heads,
+            gated: dino.use_swiglu_ffn,
+            activation: match dino.hidden_act {
+                Activation::Gelu => Epilogue::Gelu,
+                Activation::GeluTanh => Epilogue::GeluTanh,
+                Activation::Relu => Epilogue::Relu,
+                Activation::Silu => Epilogue::Silu,
+            },
+        })
+    }
+
+    fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let normed = self.norm1.forward(x.clone());
+        let heads = |layer: &Linear<B>| split_heads(layer.forward(normed.clone()), self.heads);
+        let attention = B::attend(heads(&self.query), heads(&self.key), heads(&self.value));
+        let x = B::gated_add(x, self.scale1.val(), self.output.forward(attention));
+        let normed = self.norm2.forward(x.clone());
+        let y = if self.gated {
+            self.mlp.second.forward(B::swiglu(self.mlp.first.forward(normed)))
+        } else {
+            self.mlp.forward(normed, self.activation)
+        };
+        B::gated_add(x, self.scale2.val(), y)
+    }
+}

@@ -1,0 +1,183 @@
+//! The transformer's blocks.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::EPSILON;
+use crate::ModelError;
+use crate::config::DenoiserConfig;
+use crate::kernels::{Epilogue, Kernels};
+use crate::layers::{Linear, Mlp, split_heads};
+use crate::weights::Weights;
+
+/// `N` vectors that modulate a block, each `[1, 1, width]`, from the activated conditioning vector.
+///
+/// They are the same for the whole batch, and broadcast over it.
+pub fn modulation<B: Kernels, const N: usize>(layer: &Linear<B>, vector: &Tensor<B, 3>) -> [Tensor<B, 3>; N] {
+    let all = layer.forward(vector.clone());
+    let width = all.dims()[2] / N;
+    std::array::from_fn(|index| all.clone().narrow(2, index * width, width))
+}
+
+/// RMS norm of queries and keys.
+#[derive(Module, Debug)]
+struct QueryKeyNorm<B: Backend> {
+    query: Param<Tensor<B, 1>>,
+    key: Param<Tensor<B, 1>>,
+}
+
+/// Queries, keys and values, each `[batch, heads, tokens, width]`.
+type Heads<B> = [Tensor<B, 4>; 3];
+
+impl<B: Kernels> QueryKeyNorm<B> {
+    fn load(weights: &mut Weights<'_, B>, head: usize) -> Result<Self, ModelError> {
+        weights.within("norm", |weights| {
+            Ok(Self {
+                query: weights.param("query_norm.scale", [head])?,
+                key: weights.param("key_norm.scale", [head])?,
+            })
+        })
+    }
+
+    /// Splits `[batch, tokens, 3 * width]`, queries, keys and values side by side, each with its heads side by side.
+    fn split(&self, qkv: Tensor<B, 3>, heads: usize) -> Heads<B> {
+        let width = qkv.dims()[2] / 3;
+        let part = |index: usize| split_heads(qkv.clone().narrow(2, index * width, width), heads);
+        [
+            B::head_rms_norm(part(0), self.query.val(), EPSILON),
+            B::head_rms_norm(part(1), self.key.val(), EPSILON),
+            part(2),
+        ]
+    }
+}
+
+/// One stream of a double-stream block.
+#[derive(Module, Debug)]
+struct Stream<B: Backend> {
+    modulation: Linear<B>,
+    qkv: Linear<B>,
+    norm: QueryKeyNorm<B>,
+    projection: Linear<B>,
+    mlp: Mlp<B>,
+}
+
+impl<B: Kernels> Stream<B> {
+    fn load(weights: &mut Weights<'_, B>, name: &str, config: &DenoiserConfig) -> Result<Self, ModelError> {
+        let (width, middle) = (config.hidden_size, config.mlp_width());
+        let modulation = Linear::load(weights, &format!("{name}_mod.lin"), width, 6 * width, true)?;
+        let (qkv, norm, projection) = weights.within(&format!("{name}_attn"), |weights| {
+            Ok((
+                Linear::load(weights, "qkv", width, 3 * width, config.qkv_bias)?,
+                QueryKeyNorm::load(weights, width / config.num_heads)?,
+                Linear::load(weights, "proj", width, width, true)?,
+            ))
+        })?;
+        let (first, second) = (format!("{name}_mlp.0"), format!("{name}_mlp.2"));
+        let mlp = Mlp::load(weights, [&first, &second], width, middle)?;
+        Ok(Self { modulation, qkv, norm, projection, mlp })
+    }
+
+    fn heads(&self, x: Tensor<B, 3>, [shift, scale, ..]: &[Tensor<B, 3>; 6], heads: usize) -> Heads<B> {
+        let x = B::modulate(x, scale.clone(), shift.clone(), EPSILON);
+        self.norm.split(self.qkv.forward(x), heads)
+    }
+
+    fn finish(
+        &self,
+        x: Tensor<B, 3>,
+        attention: Tensor<B, 3>,
+        [_, _, gate1, shift2, scale2, gate2]: [Tensor<B, 3>; 6],
+    ) -> Tensor<B, 3> {
+        let x = B::gated_add(x, gate1, self.projection.forward(attention));
+        let y = self.mlp.forward(B::modulate(x.clone(), scale2, shift2, EPSILON), Epilogue::GeluTanh);
+        B::gated_add(x, gate2, y)
+    }
+}
+
+/// Latents and condition with weights of their own, attending together.
+#[derive(Module, Debug)]
+pub struct DoubleStreamBlock<B: Backend> {
+    latents: Stream<B>,
+    condition: Stream<B>,
+    heads: usize,
+}
+
+impl<B: Kernels> DoubleStreamBlock<B> {
+    pub fn load(weights: &mut Weights<'_, B>, config: &DenoiserConfig) -> Result<Self, ModelError> {
+        Ok(Self {
+            latents: Stream::load(weights, "img", config)?,
+            condition: Stream::load(weights, "txt", config)?,
+            heads: config.num_heads,
+        })
+    }
+
+    /// # Shapes
+    /// latents `[batch, num_latents, width]`, condition `[batch, tokens, width]`, vector `[1, 1, width]` → the same.
+    pub fn forward(
+        &self,
+        latents: Tensor<B, 3>,
+        condition: Tensor<B, 3>,
+        vector: &Tensor<B, 3>,
+    ) -> (Tensor<B, 3>, Tensor<B, 3>) {
+        let tokens = condition.dims()[1];
+        let count = latents.dims()[1];
+        let own = modulation(&self.latents.modulation, vector);
+        let theirs = modulation(&self.condition.modulation, vector);
+        let [latent_q, latent_k, latent_v] = self.latents.heads(latents.clone(), &own, self.heads);
+        let [condition_q, condition_k, condition_v] = self.condition.heads(condition.clone(), &theirs, self.heads);
+        let attention = B::attend(
+            Tensor::cat(vec![condition_q, latent_q], 2),
+            Tensor::cat(vec![condition_k, latent_k], 2),
+            Tensor::cat(vec![condition_v, latent_v], 2),
+        );
+        let to_condition = attention.clone().narrow(1, 0, tokens);
+        let to_latents = attention.narrow(1, tokens, count);
+        (self.latents.finish(latents, to_latents, own), self.condition.finish(condition, to_condition, theirs))
+    }
+}
+
+/// Both streams as one, attention and MLP side by side (Dehghani et al. 2023).
+#[derive(Module, Debug)]
+pub struct SingleStreamBlock<B: Backend> {
+    modulation: Linear<B>,
+    /// To queries, keys and values.
+    qkv: Linear<B>,
+    /// To the MLP's middle: the other rows of the same matrix.
+    mlp: Linear<B>,
+    out: Linear<B>,
+    norm: QueryKeyNorm<B>,
+    heads: usize,
+}
+
+impl<B: Kernels> SingleStreamBlock<B> {
+    pub fn load(weights: &mut Weights<'_, B>, config: &DenoiserConfig) -> Result<Self, ModelError> {
+        let (width, middle) = (config.hidden_size, config.mlp_width());
+        // The checkpoint has both in one matrix. Apart, the MLP's activation is its product's epilogue and nothing
+        // has to be cut out of a wide row.
+        let both: Linear<B> = Linear::load(weights, "linear1", width, 3 * width + middle, true)?;
+        let rows = |begin: usize, count: usize| Linear {
+            weight: Param::from_tensor(both.weight.val().narrow(0, begin, count)),
+            bias: both.bias.as_ref().map(|bias| Param::from_tensor(bias.val().narrow(0, begin, count))),
+        };
+        Ok(Self {
+            modulation: Linear::load(weights, "modulation.lin", width, 3 * width, true)?,
+            qkv: rows(0, 3 * width),
+            mlp: rows(3 * width, middle),
+            out: Linear::load(weights, "linear2", width + middle, width, true)?,
+            norm: QueryKeyNorm::load(weights, width / config.num_heads)?,
+            heads: config.num_heads,
+        })
+    }
+
+    /// # Shapes
+    /// x `[batch, tokens, width]`, vector `[1, 1, width]` → as x.
+    pub fn forward(&self, x: Tensor<B, 3>, vector: &Tensor<B, 3>) -> Tensor<B, 3> {
+        let [shift, scale, gate] = modulation(&self.modulation, vector);
+        let modulated = B::modulate(x.clone(), scale, shift, EPSILON);
+        let [q, k, v] = self.norm.split(self.qkv.forward(modulated.clone()), self.heads);
+        let attention = B::attend(q, k, v);
+        let middle = self.mlp.forward_then(modulated, Epilogue::GeluTanh);
+        B::gated_add(x, gate, self.out.forward(Tensor::cat(vec![attention, middle], 2)))
+    }
+}

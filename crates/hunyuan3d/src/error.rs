@@ -1,0 +1,60 @@
+//! Why the model could not be read or run.
+
+/// A failure of the model: a kind for code, one sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct ModelError {
+    kind: ModelErrorKind,
+    sentence: String,
+}
+
+/// The kinds of [`ModelError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelErrorKind {
+    /// `config.yaml` is missing, malformed, or describes what this crate does not implement.
+    Config,
+    /// A checkpoint file is missing, malformed, or does not hold what the configuration asks for.
+    Weights,
+    /// The device or precision that was asked for is not there.
+    Device,
+    /// The request is outside what this model can do.
+    Request,
+    /// The job does not fit the memory it may use.
+    Memory,
+    /// The picture shows nothing to encode.
+    NoSubject,
+    /// The caller asked to stop.
+    Cancelled,
+    /// The device failed, or a value that must be finite is not.
+    Compute,
+}
+
+impl ModelError {
+    /// An error with its sentence.
+    #[must_use]
+    pub fn new(kind: ModelErrorKind, sentence: impl Into<String>) -> Self {
+        Self { kind, sentence: sentence.into() }
+    }
+
+    /// What kind of error.
+    #[must_use]
+    pub fn kind(&self) -> ModelErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn config(sentence: impl Into<String>) -> Self {
+        Self::new(ModelErrorKind::Config, sentence)
+    }
+
+    pub(crate) fn weights(sentence: impl Into<String>) -> Self {
+        Self::new(ModelErrorKind::Weights, sentence)
+    }
+
+    pub(crate) fn request(sentence: impl Into<String>) -> Self {
+        Self::new(ModelErrorKind::Request, sentence)
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self::new(ModelErrorKind::Cancelled, "the run was cancelled")
+    }
+}

@@ -1,0 +1,36 @@
+//! Hunyuan3D-2's shape model in Burn, number for number: a picture to conditioning tokens (DINOv2), noise to latents (a
+//! flow-matching transformer), latents to a field (the shape decoder), read off on a grid.
+//!
+//! ```text
+//! picture ─process─▶ view ─Conditioner─▶ condition ─┐
+//!                            seed ─noise─▶ latents ─┴─Denoiser × steps─▶ latents ─ShapeVae─▶ tokens ─volume─▶ samples
+//! ```
+//!
+//! Checkpoints are read as published: `config.yaml` beside `model.fp16.safetensors`. The source of every formula is the
+//! reference implementation (PyPI `hy3dgen` 2.0.2), read and written anew; what it gets wrong is said where it is put
+//! right. This crate knows neither tokio nor NATS.
+
+pub mod conditioner;
+pub mod config;
+mod device;
+pub mod dino;
+pub mod dit;
+mod error;
+pub mod image;
+pub mod kernels;
+pub mod layers;
+mod model;
+pub mod noise;
+mod open;
+mod resample;
+pub mod schedule;
+pub mod trace;
+pub mod vae;
+pub mod volume;
+pub mod weights;
+
+pub(crate) use device::precision_name;
+pub use device::{DeviceName, Precision};
+pub use error::{ModelError, ModelErrorKind};
+pub use model::{Condition, Latents, Model, NoProbe, Probe, StepWatch};
+pub use open::{Begin, Phase, ShapeModel, ShapeRequest, ShapeWatch, checked, open};

@@ -1,0 +1,169 @@
+//! Reading the field at points: queries embedded by sines, one cross attention to the shape's tokens.
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Int, Tensor};
+
+use super::blocks::{EPSILON, QueryKeyNorm, norm_key, norm_query, split_parts};
+use crate::ModelError;
+use crate::config::VaeConfig;
+use crate::kernels::{Epilogue, Kernels};
+use crate::layers::{LayerNorm, Linear, Mlp, split_heads};
+use crate::weights::Weights;
+
+/// Epsilon of the last norm: PyTorch's default, unlike the others'.
+const POST_EPSILON: f64 = 1e-5;
+
+/// The geometry decoder (`CrossAttentionDecoder`).
+#[derive(Module, Debug)]
+pub struct GeometryDecoder<B: Backend> {
+    query_projection: Linear<B>,
+    latents_projection: Option<Linear<B>>,
+    norm1: LayerNorm<B>,
+    norm2: LayerNorm<B>,
+    to_query: Linear<B>,
+    to_key_value: Linear<B>,
+    norm: Option<QueryKeyNorm<B>>,
+    projection: Linear<B>,
+    norm3: LayerNorm<B>,
+    mlp: Mlp<B>,
+    norm_post: Option<LayerNorm<B>>,
+    output: Linear<B>,
+    heads: usize,
+    #[module(skip)]
+    frequencies: Vec<f32>,
+}
+
+/// What a shape's tokens are to the geometry decoder: computed once, read by every query.
+#[derive(Clone, Debug)]
+pub struct ShapeKeys<B: Backend> {
+    /// `[1, heads, tokens, width]`.
+    keys: Tensor<B, 4>,
+    values: Tensor<B, 4>,
+}
+
+impl<B: Kernels> GeometryDecoder<B> {
+    /// Takes the parameters.
+    ///
+    /// # Errors
+    /// As [`Weights::param`].
+    pub fn load(weights: &mut Weights<'_, B>, config: &VaeConfig) -> Result<Self, ModelError> {
+        let (width, heads) = (config.geo_width(), config.geo_heads());
+        let latents_projection = match config.geo_decoder_downsample_ratio {
+            1 => None,
+            _ => Some(Linear::load(weights, "latents_proj", config.width, width, true)?),
+        };
+        let query_projection = Linear::load(weights, "query_proj", config.embedded_point(), width, true)?;
+        let norm_post = match config.geo_decoder_ln_post {
+            true => Some(LayerNorm::load(weights, "ln_post", width, POST_EPSILON)?),
+            false => None,
+        };
+        let output = Linear::load(weights, "output_proj", width, 1, true)?;
+        weights.within("cross_attn_decoder", |weights| {
+            let (to_query, to_key_value, norm, projection) = weights.within("attn", |weights| {
+                let bias = config.qkv_bias;
+                let norm = if config.geo_qk_norm() { Some(QueryKeyNorm::load(weights, width / heads)?) } else { None };
+                Ok((
+                    Linear::load(weights, "c_q", width, width, bias)?,
+                    Linear::load(weights, "c_kv", width, 2 * width, bias)?,
+                    norm,
+                    Linear::load(weights, "c_proj", width, width, true)?,
+                ))
+            })?;
+            let middle = width * config.geo_decoder_mlp_expand_ratio;
+            Ok(Self {
+                query_projection,
+                latents_projection,
+                norm1: LayerNorm::load(weights, "ln_1", width, EPSILON)?,
+                norm2: LayerNorm::load(weights, "ln_2", width, EPSILON)?,
+                to_query,
+                to_key_value,
+                norm,
+                projection,
+                norm3: LayerNorm::load(weights, "ln_3", width, EPSILON)?,
+                mlp: Mlp::load(weights, ["mlp.c_fc", "mlp.c_proj"], width, middle)?,
+                norm_post,
+                output,
+                heads,
+                frequencies: frequencies(config),
+            })
+        })
+    }
+
+    /// Keys and values of a shape's tokens.
+    ///
+    /// # Shapes
+    /// `[1, num_latents, width of the transformer]`.
+    pub fn keys(&self, tokens: Tensor<B, 3>) -> ShapeKeys<B> {
+        let tokens = match &self.latents_projection {
+            Some(projection) => projection.forward(tokens),
+            None => tokens,
+        };
+        let [keys, values] = split_parts(self.to_key_value.forward(self.norm2.forward(tokens)), self.heads);
+        ShapeKeys { keys: norm_key(self.norm.as_ref(), keys), values }
+    }
+
+    /// The field's logits at points; positive is inside.
+    ///
+    /// # Shapes
+    /// points `[1, points, 3]` in float32 → `[1, points, 1]` in the parameters' precision.
+    pub fn logits(&self, points: Tensor<B, 3>, shape: &ShapeKeys<B>) -> Tensor<B, 3> {
+        let embedded = self.embed(points);
+        let queries = self.queries(embedded.clone());
+        let attention = B::attend(queries, shape.keys.clone(), shape.values.clone());
+        let x = embedded + self.projection.forward(attention);
+        let y = self.mlp.forward(self.norm3.forward(x.clone()), Epilogue::Gelu);
+        let x = x + y;
+        let x = match &self.norm_post {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        self.output.forward(x)
+    }
+
+    /// FlashVDM's adaptive key selection (Lai et al. 2025): of each head's keys, the `count` whose scores against
+    /// these sample points are highest on average.
+    ///
+    /// # Shapes
+    /// sample `[1, points, 3]` in float32.
+    pub fn select(&self, sample: Tensor<B, 3>, shape: &ShapeKeys<B>, count: usize) -> ShapeKeys<B> {
+        let queries = self.queries(self.embed(sample));
+        // The mean of the scores is the score of the mean.
+        let mean = widen(queries).mean_dim(2);
+        let scores = mean.matmul(widen(shape.keys.clone()).transpose());
+        let [_, heads, tokens, width] = shape.keys.dims();
+        let order: Tensor<B, 4, Int> = scores.argsort_descending(3);
+        let chosen = order.narrow(3, 0, count.min(tokens)).reshape([1, heads, count.min(tokens), 1]);
+        let chosen = chosen.repeat_dim(3, width);
+        ShapeKeys { keys: shape.keys.clone().gather(2, chosen.clone()), values: shape.values.clone().gather(2, chosen) }
+    }
+
+    fn embed(&self, points: Tensor<B, 3>) -> Tensor<B, 3> {
+        let embedded = B::fourier(points, &self.frequencies);
+        let dtype = self.query_projection.weight.val().dtype();
+        let embedded = if embedded.dtype() == dtype { embedded } else { embedded.cast(dtype) };
+        self.query_projection.forward(embedded)
+    }
+
+    fn queries(&self, embedded: Tensor<B, 3>) -> Tensor<B, 4> {
+        let queries = self.to_query.forward(self.norm1.forward(embedded));
+        norm_query(self.norm.as_ref(), split_heads(queries, self.heads))
+    }
+}
+
+impl<B: Backend> ShapeKeys<B> {
+    /// Tokens of the shape.
+    #[must_use]
+    pub fn tokens(&self) -> usize {
+        self.keys.dims()[2]
+    }
+}
+
+fn widen<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    if x.dtype() == DType::F32 { x } else { x.cast(DType::F32) }
+}
+
+fn frequencies(config: &VaeConfig) -> Vec<f32> {
+    let unit = if config.include_pi { std::f32::consts::PI } else { 1.0 };
+    (0..config.num_freqs).map(|power| unit * 2f32.powi(power as i32)).collect()
+}

@@ -1,0 +1,275 @@
+//! The three ways to decode a volume.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{DType, Tensor, TensorData};
+
+use super::close::{fill, open_ends};
+use super::grid::{Mask, Volume};
+use super::refine::{Groups, flash_key_count};
+use crate::ModelError;
+use crate::device::read;
+use crate::kernels::Kernels;
+use crate::vae::{GeometryDecoder, ShapeKeys};
+
+/// Below this many cells along an edge nothing is refined.
+const MIN_RESOLUTION: usize = 63;
+/// FlashVDM's first level is cut into this many blocks along an edge, each with keys of its own.
+const MINI_GRIDS: usize = 4;
+/// Of a block's queries every so many choose its keys.
+const MINI_GRID_STRIDE: usize = 100;
+/// The same for a group of the finer levels.
+const GROUP_STRIDE: usize = 50;
+
+/// How a volume is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Every sample.
+    Dense,
+    /// Coarse to fine along the surface.
+    #[default]
+    Hierarchical,
+    /// The same, with adaptive key selection.
+    FlashVdm,
+}
+
+/// What is asked of a decoder.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VolumeOptions {
+    /// How.
+    pub method: Method,
+    /// Cells along an edge. FlashVDM rounds it to what its blocks divide.
+    pub resolution: usize,
+    /// The corners of the box, `[x, y, z]`; the reference's `box_v` of 1.01 is a cube around the origin.
+    pub bounds: [[f32; 3]; 2],
+    /// The logit at the surface (`mc_level`).
+    pub level: f32,
+    /// Queries at a time (`num_chunks`).
+    pub chunk: usize,
+    /// Whether refinement goes on until the surface is closed, where a level's band misses a part of it, and samples
+    /// that were not asked get a side. The reference stops after the band and leaves NaN.
+    pub close: bool,
+}
+
+impl VolumeOptions {
+    /// The reference's box, level and chunk.
+    #[must_use]
+    pub fn new(method: Method, resolution: usize) -> Self {
+        Self { method, resolution, bounds: [[-1.01; 3], [1.01; 3]], level: 0.0, chunk: 8000, close: true }
+    }
+}
+
+/// Told after each chunk: level, levels, queries done, queries of this level. Breaks to cancel.
+pub type VolumeWatch<'a> = dyn FnMut(usize, usize, usize, usize) -> ControlFlow<()> + 'a;
+
+/// Decodes a volume.
+///
+/// # Shapes
+/// tokens as [`crate::vae::ShapeVae::tokens`] gives them, `[1, num_latents, width]`.
+///
+/// # Errors
+/// [`crate::ModelErrorKind::Cancelled`] where the watch breaks, `Request` for options out of range, `Compute` where the
+/// device fails.
+pub fn decode<B: Kernels>(
+    geometry: &GeometryDecoder<B>,
+    tokens: Tensor<B, 3>,
+    options: &VolumeOptions,
+    watch: &mut VolumeWatch<'_>,
+) -> Result<Volume, ModelError> {
+    if options.resolution < 4 || options.resolution > 1024 {
+        return Err(ModelError::request(format!("a resolution of {} is not from 4 to 1024", options.resolution)));
+    }
+    let device = tokens.device();
+    let keys = geometry.keys(tokens);
+    let levels = levels(options);
+    let mut run = Run { geometry, keys: &keys, device, options, levels: levels.len(), watch };
+    let mut volume = match options.method {
+        Method::FlashVdm => run.first_level_in_blocks(levels[0])?,
+        Method::Dense | Method::Hierarchical => run.first_level(levels[0])?,
+    };
+    for (index, &resolution) in levels.iter().enumerate().skip(1) {
+        volume = run.refine(&volume, resolution, index, index + 1 == levels.len())?;
+    }
+    Ok(volume)
+}
+
+/// Cells along an edge at each level, coarse to fine.
+fn levels(options: &VolumeOptions) -> Vec<usize> {
+    if options.method == Method::Dense {
+        return vec![options.resolution];
+    }
+    let halvings = std::iter::successors(Some(options.resolution), |resolution| Some(resolution / 2));
+    let mut levels: Vec<_> = halvings.take_while(|resolution| *resolution >= MIN_RESOLUTION).collect();
+    if levels.is_empty() {
+        levels.push(options.resolution);
+    }
+    levels.reverse();
+    if options.method == Method::FlashVdm {
+        // Python rounds halves to even; so does this.
+        let blocks = (levels[0] as f64 / MINI_GRIDS as f64).round_ties_even() as usize;
+        let first = blocks.max(1) * MINI_GRIDS - 1;
+        for (index, level) in levels.iter_mut().enumerate() {
+            *level = first << index;
+        }
+    }
+    levels
+}
+
+struct Run<'a, 'w, B: Kernels> {
+    geometry: &'a GeometryDecoder<B>,
+    keys: &'a ShapeKeys<B>,
+    device: B::Device,
+    options: &'a VolumeOptions,
+    levels: usize,
+    watch: &'a mut VolumeWatch<'w>,
+}
+
+impl<B: Kernels> Run<'_, '_, B> {
+    /// Coordinates of a level's samples along an axis, as `numpy.linspace` gives them.
+    fn axis(&self, axis: usize, resolution: usize) -> Vec<f32> {
+        let [low, high] = self.options.bounds.map(|corner| f64::from(corner[axis]));
+        let step = (high - low) / resolution as f64;
+        (0..=resolution).map(|i| if i == resolution { high } else { low + i as f64 * step } as f32).collect()
+    }
+
+    fn logits(&self, points: Vec<f32>, keys: &ShapeKeys<B>) -> Result<Vec<f32>, ModelError> {
+        let logits = self.geometry.logits(self.tensor(points), keys);
+        read(logits)
+    }
+
+    fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {
+        let shape = [1, points.len() / 3, 3];
+        Tensor::from_data(TensorData::new(points, shape), (&self.device, DType::F32))
+    }
+
+    fn tell(&mut self, level: usize, done: usize, all: usize) -> Result<(), ModelError> {
+        match (self.watch)(level, self.levels, done, all) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(ModelError::cancelled()),
+        }
+    }
+
+    fn first_level(&mut self, resolution: usize) -> Result<Volume, ModelError> {
+        let samples = resolution + 1;
+        let axes: [Vec<f32>; 3] = std::array::from_fn(|axis| self.axis(axis, resolution));
+        let count = samples * samples * samples;
+        let mut values = Vec::with_capacity(count);
+        while values.len() < count {
+            let end = (values.len() + self.options.chunk).min(count);
+            let point = |index: usize| {
+                let at = [index / (samples * samples), index / samples % samples, index % samples];
+                [axes[0][at[0]], axes[1][at[1]], axes[2][at[2]]]
+            };
+            let points = (values.len()..end).flat_map(point).collect();
+            values.extend(self.logits(points, self.keys)?);
+            self.tell(0, end, count)?;
+        }
+        Ok(Volume { samples, bounds: self.options.bounds, values })
+    }
+
+    fn first_level_in_blocks(&mut self, resolution: usize) -> Result<Volume, ModelError> {
+        let samples = resolution + 1;
+        let axes: [Vec<f32>; 3] = std::array::from_fn(|axis| self.axis(axis, resolution));
+        let edge = samples / MINI_GRIDS;
+        let count = samples * samples * samples;
+        let mut values = vec![f32::NAN; count];
+        for block in 0..MINI_GRIDS * MINI_GRIDS * MINI_GRIDS {
+            let origin = [block / (MINI_GRIDS * MINI_GRIDS), block / MINI_GRIDS % MINI_GRIDS, block % MINI_GRIDS]
+                .map(|b| b * edge);
+            let indices: Vec<u32> = (0..edge * edge * edge)
+                .map(|i| {
+                    let at = [origin[0] + i / (edge * edge), origin[1] + i / edge % edge, origin[2] + i % edge];
+                    ((at[0] * samples + at[1]) * samples + at[2]) as u32
+                })
+                .collect();
+            let point = |index: u32| {
+                let index = index as usize;
+                [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
+            };
+            self.selected(&indices, MINI_GRID_STRIDE, point, &mut values)?;
+            self.tell(0, (block + 1) * indices.len(), count)?;
+        }
+        Ok(Volume { samples, bounds: self.options.bounds, values })
+    }
+
+    /// Asks at samples that share the keys which every `stride`-th of them chooses.
+    fn selected(
+        &self,
+        indices: &[u32],
+        stride: usize,
+        point: impl Fn(u32) -> [f32; 3],
+        values: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let sample = indices.iter().step_by(stride).flat_map(|index| point(*index)).collect();
+        let keys = self.geometry.select(self.tensor(sample), self.keys, flash_key_count(self.keys.tokens()));
+        for part in indices.chunks(self.options.chunk) {
+            let logits = self.logits(part.iter().flat_map(|index| point(*index)).collect(), &keys)?;
+            part.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = logit);
+        }
+        Ok(())
+    }
+
+    fn refine(&mut self, coarse: &Volume, resolution: usize, level: usize, last: bool) -> Result<Volume, ModelError> {
+        let samples = resolution + 1;
+        let mut near = Mask::near_surface(&coarse.values, coarse.samples, self.options.level);
+        if !last {
+            near = near.dilated();
+        }
+        let mut ask = near.doubled(samples).dilated();
+        if last {
+            ask = ask.dilated();
+        }
+        let mut volume =
+            Volume { samples, bounds: self.options.bounds, values: vec![f32::NAN; samples * samples * samples] };
+        let mut indices = ask.indices();
+        let mut done = 0;
+        while !indices.is_empty() {
+            let all = done + indices.len();
+            self.ask(&indices, resolution, level, done, &mut volume.values)?;
+            done = all;
+            indices = if self.options.close { open_ends(&volume, coarse, self.options.level) } else { Vec::new() };
+        }
+        if self.options.close {
+            fill(&mut volume, coarse, self.options.level);
+        }
+        Ok(volume)
+    }
+
+    /// Asks at samples of a finer level.
+    fn ask(
+        &mut self,
+        indices: &[u32],
+        resolution: usize,
+        level: usize,
+        before: usize,
+        values: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let samples = resolution + 1;
+        let [low, high] = self.options.bounds;
+        // In float32, index by spacing, as the reference has it.
+        let spacing: [f32; 3] =
+            std::array::from_fn(|axis| ((f64::from(high[axis]) - f64::from(low[axis])) / resolution as f64) as f32);
+        let point = |index: u32| -> [f32; 3] {
+            let index = index as usize;
+            let at = [index / (samples * samples), index / samples % samples, index % samples];
+            std::array::from_fn(|axis| at[axis] as f32 * spacing[axis] + low[axis])
+        };
+        let all = before + indices.len();
+        let mut done = before;
+        if self.options.method == Method::FlashVdm {
+            for group in Groups::of(indices, point).iter() {
+                self.selected(group, GROUP_STRIDE, point, values)?;
+                done += group.len();
+                self.tell(level, done, all)?;
+            }
+            return Ok(());
+        }
+        for part in indices.chunks(self.options.chunk) {
+            let logits = self.logits(part.iter().flat_map(|index| point(*index)).collect(), self.keys)?;
+            part.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = logit);
+            done += part.len();
+            self.tell(level, done, all)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! From a shape's tokens to samples of its field on a grid (`volume_decoders.py`).
+//!
+//! Dense asks at every sample. Hierarchical begins coarse and asks finer only near the surface. FlashVDM does the same
+//! and lets neighbouring queries look at the few keys that matter to them. What was not asked is NaN.
+
+mod close;
+mod decode;
+mod grid;
+mod refine;
+
+pub use decode::{Method, VolumeOptions, VolumeWatch, decode};
+pub use grid::Volume;
