@@ -8,90 +8,26 @@ use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orfeas_bus::{Bus, client, objects};
-use orfeas_contract::{BackgroundRemoval, Completed, Event, EventBody, Format, JobId, Options, PrintReport, subjects};
+use orfeas_contract::{Completed, Event, EventBody, Format, Options, PrintReport, subjects};
 use orfeas_service::Shutdown;
 use orfeas_service::config::Sources;
 
-use crate::connect::{Server, block_on};
+use crate::connect::block_on;
 use crate::exit::{Ended, Exit, say, say_json};
 use crate::private_server::PrivateServer;
-use crate::up::Services;
-
-/// What a job may be told, as flags.
-#[derive(Args, Clone, Debug)]
-pub struct JobFlags {
-    /// The engine that must make it; the job fails if another one runs
-    #[arg(long, value_name = "NAME")]
-    pub engine: Option<String>,
-    /// Seed of the noise
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Sampling steps
-    #[arg(long)]
-    pub steps: Option<u32>,
-    /// Guidance scale
-    #[arg(long)]
-    pub guidance: Option<f32>,
-    /// Cells of the field along its longest side
-    #[arg(long)]
-    pub resolution: Option<u32>,
-    /// Simplify the mesh to about this many triangles
-    #[arg(long, value_name = "N")]
-    pub target_faces: Option<u32>,
-    /// Longest side of the object in millimetres [default: 100]
-    #[arg(long, value_name = "MM")]
-    pub size_mm: Option<f32>,
-    /// When to cut the subject out of its background: auto, always, never
-    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = removal)]
-    pub remove_background: BackgroundRemoval,
-}
-
-fn removal(text: &str) -> Result<BackgroundRemoval, String> {
-    match text {
-        "auto" => Ok(BackgroundRemoval::Auto),
-        "always" => Ok(BackgroundRemoval::Always),
-        "never" => Ok(BackgroundRemoval::Never),
-        _ => Err("one of auto, always, never".into()),
-    }
-}
-
-impl JobFlags {
-    pub fn options(&self, formats: Vec<Format>, file_name: Option<String>) -> Result<Options, Exit> {
-        let options = Options {
-            formats,
-            file_name,
-            engine: self.engine.clone(),
-            seed: self.seed,
-            steps: self.steps,
-            guidance: self.guidance,
-            resolution: self.resolution,
-            target_faces: self.target_faces,
-            size_mm: self.size_mm,
-            remove_background: self.remove_background,
-        };
-        options.checked().map_err(Exit::usage)
-    }
-}
+use crate::request::{Request, new_job_id};
+use crate::up::{CheckpointFlags, Services};
 
 /// Make mesh files of a picture and wait for them
 #[derive(Args)]
 pub struct Generate {
-    /// The picture (PNG, JPEG, WebP, GIF, BMP, TIFF)
-    picture: PathBuf,
+    #[command(flatten)]
+    request: Request,
     /// Where to: a file whose suffix names the format, or a folder; may be given several times
     #[arg(short, long = "output", value_name = "PATH", required = true)]
     output: Vec<PathBuf>,
-    /// Formats for a folder [default: stl]
-    #[arg(short, long = "format", value_name = "FORMAT")]
-    format: Vec<Format>,
     #[command(flatten)]
-    flags: JobFlags,
-    /// Use a running pipeline; without it (and without ORFEAS_NATS_URL) one runs inside this command
-    #[command(flatten)]
-    server: Server,
-    /// Print the completed event as JSON
-    #[arg(long)]
-    json: bool,
+    checkpoint: CheckpointFlags,
     /// No progress bar
     #[arg(long, short)]
     quiet: bool,
@@ -105,8 +41,7 @@ struct Target {
 
 impl Generate {
     pub fn run(self) -> Ended {
-        let picture = std::fs::read(&self.picture)
-            .map_err(|error| Exit::usage(format!("{} cannot be read: {error}", self.picture.display())))?;
+        let picture = self.request.read_picture()?;
         let targets = self.targets()?;
         let mut formats: Vec<Format> = Vec::new();
         for target in &targets {
@@ -114,15 +49,24 @@ impl Generate {
                 formats.push(target.format);
             }
         }
-        let options = self.flags.options(formats, None)?;
+        let options = self.request.flags.options(formats, None)?;
         block_on(async move {
-            let embedded =
-                if self.server.named() { None } else { Some(Embedded::start(self.flags.engine.as_deref()).await?) };
+            let Request { server, flags, .. } = &self.request;
+            if server.named() && self.checkpoint.named() {
+                return Err(Exit::usage(
+                    "--model and --device are for a pipeline of this command's own; the one that is named runs its own engine",
+                ));
+            }
+            let embedded = if server.named() {
+                None
+            } else {
+                Some(Embedded::start(&self.checkpoint.settings(flags.engine.as_deref())).await?)
+            };
             let bus = match &embedded {
                 Some(embedded) => embedded.services.bus.clone(),
-                None => self.server.connect().await?.0,
+                None => server.connect().await?.0,
             };
-            let done = self.work(&bus, picture.into(), &options, &targets).await;
+            let done = self.work(&bus, picture, &options, &targets).await;
             if let Some(embedded) = embedded {
                 embedded.stop().await?;
             }
@@ -132,13 +76,15 @@ impl Generate {
 
     /// The files to write; a folder gets one for every `--format`.
     fn targets(&self) -> Result<Vec<Target>, Exit> {
-        let stem = self.picture.file_stem().map_or_else(|| "mesh".into(), |stem| stem.to_string_lossy().into_owned());
+        let stem =
+            self.request.picture.file_stem().map_or_else(|| "mesh".into(), |stem| stem.to_string_lossy().into_owned());
         let mut targets = Vec::new();
         for path in &self.output {
             let text = path.to_string_lossy();
             if path.is_dir() || text.ends_with('/') {
                 std::fs::create_dir_all(path)?;
-                let formats = if self.format.is_empty() { vec![Format::Stl] } else { self.format.clone() };
+                let formats =
+                    if self.request.format.is_empty() { vec![Format::Stl] } else { self.request.format.clone() };
                 targets.extend(
                     formats.into_iter().map(|format| Target { path: path.join(format!("{stem}.{format}")), format }),
                 );
@@ -158,7 +104,7 @@ impl Generate {
         let job = new_job_id();
         let mut events = client::follow(bus, subjects::events_of(&job), true).await?;
         client::submit(bus, &job, picture, options).await?;
-        let bar = progress_bar(self.quiet || self.json);
+        let bar = progress_bar(self.quiet || self.request.json);
         let interrupted = tokio::signal::ctrl_c();
         tokio::pin!(interrupted);
         let completed = loop {
@@ -190,7 +136,7 @@ impl Generate {
             let file = file.ok_or_else(|| Exit::other(format!("the job wrote no {} file", target.format)))?;
             write_whole(&target.path, &objects::get(bus, &file.artifact).await?)?;
         }
-        if self.json {
+        if self.request.json {
             return say_json(&completed);
         }
         for target in targets {
@@ -209,14 +155,14 @@ struct Embedded {
 }
 
 impl Embedded {
-    async fn start(engine: Option<&str>) -> Result<Self, Exit> {
+    async fn start(infer: &[(&'static str, String)]) -> Result<Self, Exit> {
         let folder = tempfile::Builder::new().prefix("orfeas-").tempdir()?;
-        let server = PrivateServer::start(folder.path(), 0).await?;
+        let server = PrivateServer::start(folder.path(), 0, true).await?;
         // A user waits in front of this command: what a service logs in passing is not for them.
         let sources = Sources::from_environment();
         let quiet = sources.environment.iter().any(|(name, value)| name == "ORFEAS_LOG_LEVEL" && !value.is_empty());
         let sources = if quiet { sources } else { sources.with("log_level", "warn") };
-        let mut services = Services::start(sources, Some(&server.url), engine, false, Shutdown::new()).await?;
+        let mut services = Services::start(sources, Some(&server.url), infer, false, Shutdown::new()).await?;
         services.ready().await?;
         Ok(Self { services, server, _folder: folder })
     }
@@ -242,11 +188,6 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Ended {
         beside.as_file().set_permissions(mode).map_err(failed)?;
     }
     beside.persist(path).map(drop).map_err(|error| failed(error.error))
-}
-
-/// An id that nobody else has.
-pub fn new_job_id() -> JobId {
-    JobId::derive(u64::from(std::process::id()), orfeas_contract::Timestamp::now_utc())
 }
 
 fn progress_bar(hidden: bool) -> ProgressBar {

@@ -1,47 +1,36 @@
 //! `submit`, `watch`, `status`, `cancel`: a running pipeline's jobs.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use futures_util::StreamExt;
 use orfeas_bus::{client, jobs};
-use orfeas_contract::{Event, EventBody, EventKind, Format, JobId, subjects};
+use orfeas_contract::{Event, EventBody, EventKind, JobId, subjects};
 use serde_json::json;
 
 use crate::connect::{Server, block_on};
 use crate::exit::{Ended, Exit, say, say_json};
-use crate::generate::{JobFlags, new_job_id, report_lines};
+use crate::generate::report_lines;
+use crate::request::{Request, new_job_id};
 
 /// Publish a picture as a job
 #[derive(Args)]
 pub struct Submit {
-    /// The picture
-    picture: PathBuf,
+    #[command(flatten)]
+    request: Request,
     /// The job's id; submitting the same id again adds nothing
     #[arg(long)]
     job: Option<JobId>,
-    /// Formats to write [default: stl]
-    #[arg(short, long = "format", value_name = "FORMAT")]
-    format: Vec<Format>,
-    #[command(flatten)]
-    flags: JobFlags,
-    #[command(flatten)]
-    server: Server,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
 }
 
 impl Submit {
     pub fn run(self) -> Ended {
-        let picture = std::fs::read(&self.picture)
-            .map_err(|error| Exit::usage(format!("{} cannot be read: {error}", self.picture.display())))?;
-        let options = self.flags.options(self.format.clone(), None)?;
+        let Self { request, job } = self;
+        let picture = request.read_picture()?;
+        let options = request.flags.options(request.format.clone(), None)?;
         block_on(async move {
-            let (bus, _) = self.server.connect().await?;
-            let job = self.job.unwrap_or_else(new_job_id);
-            let sequence = client::submit(&bus, &job, picture.into(), &options).await?;
-            if self.json {
+            let (bus, _) = request.server.connect().await?;
+            let job = job.unwrap_or_else(new_job_id);
+            let sequence = client::submit(&bus, &job, picture, &options).await?;
+            if request.json {
                 return say_json(&json!({"job": job, "sequence": sequence}));
             }
             say(job);

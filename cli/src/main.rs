@@ -4,9 +4,12 @@ mod connect;
 mod doctor;
 mod exit;
 mod generate;
+mod guard;
 mod jobs;
 mod mesh;
+mod model;
 mod private_server;
+mod request;
 mod topology;
 mod up;
 
@@ -42,6 +45,9 @@ enum Command {
     /// Look into meshes and make them of raw grids
     #[command(subcommand)]
     Mesh(mesh::Mesh),
+    /// Fetch, list and check the checkpoints of engine hunyuan3d
+    #[command(subcommand)]
+    Model(model::Model),
     /// Create or show the streams, consumers and buckets
     #[command(subcommand)]
     Topology(topology::TopologyCommand),
@@ -54,6 +60,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         flags: Vec<OsString>,
     },
+    #[command(hide = true)]
+    GuardServer(guard::GuardServer),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -79,7 +87,9 @@ fn main() -> ExitCode {
         Command::Cancel(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Mesh(command) => command.run(),
+        Command::Model(command) => command.run(),
         Command::Topology(command) => command.run(),
+        Command::GuardServer(command) => command.run(),
         Command::Serve { service, flags } => return serve(service, flags),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "orfeas", &mut std::io::stdout());

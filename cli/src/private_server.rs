@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use crate::exit::Exit;
+use crate::guard;
 
 /// The first recent nats-server: beside this program, on the PATH, or in the `.tools` of a folder above.
 pub fn find() -> Option<PathBuf> {
@@ -42,15 +43,16 @@ fn recent(server: &Path) -> bool {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (2, 11)
 }
 
-/// A running private server; it ends with this value.
+/// A running private server; it ends with this value, and with this process however that ends.
 pub struct PrivateServer {
-    child: Child,
+    guard: Child,
     pub url: String,
 }
 
 impl PrivateServer {
-    /// Starts a server on 127.0.0.1 (`port` 0: any free one) that keeps its data in `folder`.
-    pub async fn start(folder: &Path, port: u16) -> Result<Self, Exit> {
+    /// Starts a server on 127.0.0.1 (`port` 0: any free one) that keeps its data in `folder`; a `temporary` folder is
+    /// removed when the server has ended.
+    pub async fn start(folder: &Path, port: u16, temporary: bool) -> Result<Self, Exit> {
         let binary = find().ok_or_else(|| {
             Exit::missing(
                 "there is no nats-server 2.11 or newer; `make setup` installs one, or name a running one by --nats",
@@ -59,9 +61,8 @@ impl PrivateServer {
         std::fs::create_dir_all(folder)?;
         // Absolute: the server is told paths, and must not care where it was started.
         let folder = folder.canonicalize()?;
-        for old in std::fs::read_dir(&folder)?.flatten().filter(|f| f.file_name().to_string_lossy().ends_with(".ports"))
-        {
-            std::fs::remove_file(old.path())?;
+        for old in port_files(&folder)? {
+            std::fs::remove_file(old)?;
         }
         let config = folder.join("server.conf");
         let quoted = |path: &Path| format!("{:?}", path.display().to_string());
@@ -74,34 +75,36 @@ impl PrivateServer {
         );
         std::fs::write(&config, text)?;
         let log = std::fs::File::create(folder.join("server.log"))?;
-        let child = Command::new(&binary)
-            .arg("-c")
-            .arg(&config)
-            .env("GOMEMLIMIT", "300MiB")
-            .stdin(Stdio::null())
+        let mut guard = Command::new(std::env::current_exe()?);
+        guard.arg("guard-server").arg("--binary").arg(binary).arg("--config").arg(config);
+        if temporary {
+            guard.arg("--remove").arg(&folder);
+        }
+        let guard = guard
+            // The guard ends the server when this pipe closes; it must not be killed before it has.
+            .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
             // Ctrl-C in a terminal reaches the whole process group; the server must outlive the draining services.
             .process_group(0)
-            .kill_on_drop(true)
             .spawn()
-            .map_err(|error| Exit::other(format!("{} cannot be started: {error}", binary.display())))?;
-        let mut server = Self { child, url: String::new() };
+            .map_err(|error| Exit::other(format!("the private nats-server cannot be started: {error}")))?;
+        let mut server = Self { guard, url: String::new() };
         server.url = server.wait(&folder).await?;
         Ok(server)
     }
 
     /// The server writes a file with its ports once it listens.
     async fn wait(&mut self, folder: &Path) -> Result<String, Exit> {
-        let name = format!("nats-server_{}.ports", self.child.id().unwrap_or_default());
         for _ in 0..1500 {
-            if let Ok(text) = std::fs::read_to_string(folder.join(&name))
+            if let Some(file) = port_files(folder)?.pop()
+                && let Ok(text) = std::fs::read_to_string(file)
                 && let Ok(ports) = serde_json::from_str::<serde_json::Value>(&text)
                 && let Some(url) = ports["nats"][0].as_str()
             {
                 return Ok(url.to_owned());
             }
-            if self.child.try_wait()?.is_some() {
+            if self.guard.try_wait()?.is_some() {
                 let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
                 let last =
                     log.lines().rfind(|line| line.contains("[FTL]") || line.contains("[ERR]")).unwrap_or("no word");
@@ -112,14 +115,14 @@ impl PrivateServer {
         Err(Exit::new(3, "the private nats-server did not come up within 15 s"))
     }
 
-    /// Ends the server in order, so that it closes its files.
+    /// Ends the server in order, so that it closes its files, and waits for it.
     pub async fn stop(mut self) {
-        if let Some(id) = self.child.id() {
-            // The shell's kill: sending a signal by hand would take an unsafe call or one more dependency.
-            let asked = Command::new("kill").arg("-TERM").arg(id.to_string()).status().await;
-            if asked.is_ok_and(|status| status.success()) {
-                let _ = tokio::time::timeout(Duration::from_secs(10), self.child.wait()).await;
-            }
-        }
+        drop(self.guard.stdin.take());
+        let _ = tokio::time::timeout(guard::PATIENCE + Duration::from_secs(1), self.guard.wait()).await;
     }
+}
+
+fn port_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let is_one = |path: &PathBuf| path.extension().is_some_and(|suffix| suffix == "ports");
+    Ok(std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).filter(is_one).collect())
 }

@@ -27,9 +27,11 @@ pub struct Up {
     /// Port of the private nats-server; 0 takes a free one
     #[arg(long, default_value_t = 4222)]
     port: u16,
-    /// The engine: inflate, or noop for measuring
+    /// The engine: inflate, hunyuan3d, or noop for measuring
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
+    #[command(flatten)]
+    checkpoint: CheckpointFlags,
     /// Settings file (TOML) for all services
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -42,15 +44,18 @@ impl Up {
     pub fn run(self) -> Ended {
         block_on(async move {
             let shutdown = Shutdown::on_signals().map_err(Exit::other)?;
-            let private =
-                if self.server.url.is_none() { Some(PrivateServer::start(&self.data, self.port).await?) } else { None };
+            let private = if self.server.url.is_none() {
+                Some(PrivateServer::start(&self.data, self.port, false).await?)
+            } else {
+                None
+            };
             let url = private.as_ref().map(|server| server.url.clone()).or(self.server.url.clone());
             let mut sources = Sources::from_environment();
             if let Some(file) = &self.config {
                 sources.file = Some(file.clone());
             }
-            let running =
-                Services::start(sources, url.as_deref(), self.engine.as_deref(), !self.no_http, shutdown).await?;
+            let infer = self.checkpoint.settings(self.engine.as_deref());
+            let running = Services::start(sources, url.as_deref(), &infer, !self.no_http, shutdown).await?;
             say(format!("the pipeline runs on {}; publish pictures on orfeas.images, Ctrl-C drains", running.url));
             let ended = running.ended().await;
             if let Some(server) = private {
@@ -58,6 +63,32 @@ impl Up {
             }
             ended
         })
+    }
+}
+
+/// Which checkpoint engine hunyuan3d runs, and where. Beyond these, the settings of `orfeas serve infer` hold.
+#[derive(Args, Clone, Debug)]
+pub struct CheckpointFlags {
+    /// Checkpoint folder of engine hunyuan3d [env: ORFEAS_MODEL_DIR]
+    #[arg(long = "model", value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Where it runs: cpu, cuda or cuda:N [env: ORFEAS_DEVICE]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+}
+
+impl CheckpointFlags {
+    /// Whether any was given.
+    pub fn named(&self) -> bool {
+        self.model.is_some() || self.device.is_some()
+    }
+
+    /// As settings of infer, with the engine.
+    pub fn settings(&self, engine: Option<&str>) -> Vec<(&'static str, String)> {
+        let engine = engine.map(|engine| ("engine", engine.to_owned()));
+        let model = self.model.as_ref().map(|folder| ("model_dir", folder.display().to_string()));
+        let device = self.device.as_ref().map(|device| ("device", device.clone()));
+        [engine, model, device].into_iter().flatten().collect()
     }
 }
 
@@ -76,7 +107,7 @@ impl Services {
     pub async fn start(
         sources: Sources,
         url: Option<&str>,
-        engine: Option<&str>,
+        infer: &[(&'static str, String)],
         http: bool,
         shutdown: Shutdown,
     ) -> Result<Self, Exit> {
@@ -86,10 +117,8 @@ impl Services {
         };
         let client = ClientConfig::load(&sources).map_err(Exit::usage)?;
         telemetry::init(&client.log);
-        let infer_sources = match engine {
-            Some(engine) => sources.clone().with("engine", engine),
-            None => sources.clone(),
-        };
+        let infer_sources =
+            infer.iter().fold(sources.clone(), |sources, (setting, value)| sources.with(setting, value.as_str()));
         let ingest = load::<IngestConfig>(&sources)?;
         let infer = load::<InferConfig>(&infer_sources)?;
         let export = load::<ExportConfig>(&sources)?;

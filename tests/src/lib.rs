@@ -14,8 +14,8 @@ mod process;
 mod server;
 
 pub use events::EventLog;
-pub use pipeline::{Pipeline, Said, Setup, hashes, job, job_of_sequence, options};
-pub use process::Process;
+pub use pipeline::{Pipeline, Said, Setup, default_limits, hashes, job, job_of_sequence, options};
+pub use process::{Process, without_settings};
 pub use server::TestServer;
 
 /// What a process that is a little slow is given; a machine under load needs it, a healthy run does not.

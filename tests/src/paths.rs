@@ -13,8 +13,18 @@ pub fn repository() -> PathBuf {
 /// A service's program, beside the test's own in the target folder.
 #[must_use]
 pub fn service(service: Service) -> PathBuf {
+    program(&format!("orfeas-{service}"))
+}
+
+/// The `orfeas` command, beside the test's own program.
+#[must_use]
+pub fn orfeas() -> PathBuf {
+    program("orfeas")
+}
+
+fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("a test is a program");
-    let name = format!("orfeas-{service}{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     let found = own.ancestors().skip(1).take(2).map(|folder| folder.join(&name)).find(|path| path.is_file());
     found.unwrap_or_else(|| {
         panic!("{name} is not beside the tests; build it with `cargo build --release --workspace` (make test does)")

@@ -14,7 +14,7 @@ use orfeas_bus::{Bus, Connection, objects};
 use orfeas_contract::{
     ArtifactRef, Completed, Event, EventBody, EventKind, Format, JobId, JobRecord, Options, subjects,
 };
-use orfeas_service::config::Service;
+use orfeas_service::config::{ClientConfig, Service, Sources};
 
 use crate::{EventLog, PATIENCE, Process, TestServer};
 
@@ -39,6 +39,8 @@ pub struct Setup {
     pub services: &'static [Service],
     /// Filter of the services' logs.
     pub log: &'static str,
+    /// More flags of infer.
+    pub infer: Vec<(&'static str, String)>,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             topology: true,
             services: &[Service::Ingest, Service::Infer, Service::Export],
             log: "info",
+            infer: Vec::new(),
         }
     }
 }
@@ -128,7 +131,7 @@ impl Setup {
     /// The topology with this set-up's limits.
     #[must_use]
     pub fn wired(&self) -> Topology {
-        Topology::new(Limits { ack_wait: self.ack_wait, max_attempts: self.max_attempts, ..Limits::default() })
+        Topology::new(Limits { ack_wait: self.ack_wait, max_attempts: self.max_attempts, ..default_limits() })
     }
 
     fn flags(&self, service: Service, server: &TestServer) -> Vec<String> {
@@ -144,6 +147,7 @@ impl Setup {
             Service::Infer => {
                 flags.push(("--engine", self.engine.to_owned()));
                 flags.push(("--resolution", self.resolution.to_string()));
+                flags.extend(self.infer.iter().cloned());
             }
             Service::Metrics => {
                 flags.push(("--poll-interval", "1s".to_owned()));
@@ -153,6 +157,13 @@ impl Setup {
         }
         flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
     }
+}
+
+/// The limits where nothing is configured.
+#[must_use]
+pub fn default_limits() -> Limits {
+    let config = ClientConfig::load(&Sources::default()).expect("the defaults are a configuration");
+    orfeas_stage::limits(&config.topology, &config.work)
 }
 
 /// A job id.
@@ -262,6 +273,20 @@ impl Pipeline {
                 return;
             }
             assert!(Instant::now() < end, "{left} messages are still in the queues");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until an object bucket holds nothing: what is not needed any more is removed beside the work.
+    pub async fn emptied(&self, bucket: &str) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let stream = self.nats.get_stream(format!("OBJ_{bucket}")).await.expect("the bucket's stream");
+            let left = stream.cached_info().state.messages;
+            if left == 0 {
+                return;
+            }
+            assert!(Instant::now() < end, "{bucket} still holds {left} messages");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -16,6 +16,7 @@ pub struct Process {
     /// Which service.
     pub service: Service,
     flags: Vec<String>,
+    environment: Vec<(String, String)>,
     folder: PathBuf,
     name: String,
     starts: usize,
@@ -28,11 +29,28 @@ pub(crate) fn terminate(child: &Child) {
     assert!(sent.is_ok_and(|status| status.success()), "SIGTERM cannot be sent");
 }
 
+/// The surroundings of the tests are not our programs' configuration.
+pub fn without_settings(command: &mut Command) {
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("ORFEAS_") {
+            command.env_remove(key);
+        }
+    }
+}
+
 impl Process {
     /// A service with these flags, not yet started. `name` names its logs in `folder`.
     #[must_use]
     pub fn new(service: Service, name: &str, flags: Vec<String>, folder: &Path) -> Self {
-        Self { service, flags, folder: folder.to_owned(), name: name.to_owned(), starts: 0, child: None }
+        let (folder, name) = (folder.to_owned(), name.to_owned());
+        Self { service, flags, environment: Vec::new(), folder, name, starts: 0, child: None }
+    }
+
+    /// The same with these variables set: what is secret is no flag.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Vec<(String, String)>) -> Self {
+        self.environment = environment;
+        self
     }
 
     /// Starts it, and does not wait until it is ready.
@@ -41,15 +59,11 @@ impl Process {
         self.starts += 1;
         let log = File::create(self.log()).expect("a log file");
         let mut command = Command::new(paths::service(self.service));
-        // The surroundings of the tests are not the services' configuration.
-        for (key, _) in std::env::vars_os() {
-            if key.to_string_lossy().starts_with("ORFEAS_") {
-                command.env_remove(key);
-            }
-        }
+        without_settings(&mut command);
         let child = command
             .args(&self.flags)
             .args(["--http-listen", "127.0.0.1:0"])
+            .envs(self.environment.clone())
             .current_dir(&self.folder)
             .env("RUST_BACKTRACE", "1")
             .stdin(Stdio::null())

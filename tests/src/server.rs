@@ -1,5 +1,6 @@
 //! A nats-server of a test's own.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,18 +15,52 @@ use crate::{PATIENCE, paths};
 pub struct TestServer {
     child: Option<Child>,
     folder: TempDir,
+    config: PathBuf,
+    environment: Vec<(String, String)>,
     port: u16,
 }
 
 impl TestServer {
-    /// Starts one.
+    /// Starts one that everybody may do everything on.
     #[must_use]
     pub fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("orfeas-test-").tempdir().expect("a temporary folder");
+        let folder = temporary();
+        let config = folder.path().join("nats.conf");
+        let store = folder.path().join("store");
+        let text = format!(
+            "max_payload: 32MB\nwrite_deadline: 10s\njetstream {{ store_dir: {:?} }}\n",
+            store.display().to_string()
+        );
+        fs::write(&config, text).expect("the server's configuration");
+        Self::begin(folder, config, Vec::new())
+    }
+
+    /// Starts one with the repository's own nats/server.conf, so with a user for each service; gives their passwords
+    /// as `nats/make-passwords.sh` made them, by variable.
+    #[must_use]
+    pub fn with_users() -> (Self, BTreeMap<String, String>) {
+        let folder = temporary();
+        let nats = folder.path().join("nats");
+        fs::create_dir(&nats).expect("a folder for the configuration");
+        for name in ["server.conf", "limits.conf", "users.conf", "make-passwords.sh"] {
+            fs::copy(paths::repository().join("nats").join(name), nats.join(name)).expect("the repository's nats/");
+        }
+        let made = Command::new("sh").arg(nats.join("make-passwords.sh")).stderr(Stdio::null()).status();
+        assert!(made.is_ok_and(|status| status.success()), "nats/make-passwords.sh fails");
+        let text = fs::read_to_string(nats.join("passwords.env")).expect("the passwords");
+        let passwords: BTreeMap<String, String> =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let mut environment: Vec<_> = passwords.clone().into_iter().collect();
+        let store = folder.path().join("store").display().to_string();
+        // Where it listens is said by flags; the file wants the variable all the same.
+        let places = [("NATS_LISTEN", "127.0.0.1:-1"), ("NATS_HTTP", "127.0.0.1:-1"), ("NATS_STORE_DIR", &store)];
+        environment.extend(places.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        (Self::begin(folder, nats.join("server.conf"), environment), passwords)
+    }
+
+    fn begin(folder: TempDir, config: PathBuf, environment: Vec<(String, String)>) -> Self {
         fs::create_dir(folder.path().join("ports")).expect("a folder for the port");
-        let config = "max_payload: 32MB\nwrite_deadline: 10s\n";
-        fs::write(folder.path().join("nats.conf"), config).expect("the server's configuration");
-        let mut server = Self { child: None, folder, port: 0 };
+        let mut server = Self { child: None, folder, config, environment, port: 0 };
         server.child = Some(server.spawn("-1"));
         server.port = server.chosen_port();
         server.wait_up();
@@ -86,11 +121,11 @@ impl TestServer {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log file");
         Command::new(paths::nats_server())
             .arg("-c")
-            .arg(self.folder.path().join("nats.conf"))
-            .args(["-a", "127.0.0.1", "-p", port, "-js", "-sd"])
-            .arg(self.folder.path().join("store"))
+            .arg(&self.config)
+            .args(["-a", "127.0.0.1", "-p", port])
             .arg("--ports_file_dir")
             .arg(self.folder.path().join("ports"))
+            .envs(self.environment.clone())
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
@@ -136,6 +171,11 @@ impl TestServer {
     }
 }
 
+fn temporary() -> TempDir {
+    tempfile::Builder::new().prefix("orfeas-test-").tempdir().expect("a temporary folder")
+}
+
+/// The port in the file that a nats-server writes into its `ports_file_dir`.
 fn port_in(folder: &Path) -> Option<u16> {
     let file =
         fs::read_dir(folder).ok()?.flatten().find(|entry| entry.path().extension().is_some_and(|e| e == "ports"))?;

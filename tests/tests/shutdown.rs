@@ -1,10 +1,15 @@
 //! SIGTERM: what is in hand is finished or given back, and the service ends well.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use orfeas_contract::{EventKind, Stage};
+use bytes::Bytes;
+use orfeas_bus::work::{self, Delivery, Handler, Outcome, Queue};
+use orfeas_bus::{client, objects};
+use orfeas_contract::{ArtifactRef, EventKind, Stage, subjects};
 use orfeas_service::config::Service;
 use orfeas_tests::{Setup, hashes, job, pictures};
+use tokio_util::sync::CancellationToken;
 
 const OPTIONS: &str = r#"{"file_name":"thing","resolution":192}"#;
 
@@ -45,4 +50,42 @@ async fn without_grace_the_work_is_given_back() {
     assert!(status.success(), "{status}:\n{}", pipeline.process(Service::Infer).log_text());
     pipeline.process(Service::Infer).start();
     pipeline.only_completed(&name).await;
+}
+
+/// Removes its object and asks for the end, so that both happen before its message is acknowledged.
+struct Tidy {
+    bus: orfeas_bus::Bus,
+    object: ArtifactRef,
+    stop: CancellationToken,
+}
+
+impl Handler for Tidy {
+    async fn handle(&self, _: Delivery) -> Outcome {
+        objects::discard(&self.bus, &self.object);
+        self.stop.cancel();
+        Outcome::Done
+    }
+}
+
+// One thread: what is begun in the background goes on only where somebody waits, so nothing is done by luck.
+#[tokio::test]
+async fn what_is_removed_in_the_background_is_removed_before_the_end() {
+    let pipeline = Setup { services: &[], ..Setup::default() }.start().await;
+    let bus = pipeline.bus.clone();
+    let bytes = Bytes::from(vec![7; 3 << 20]);
+    let object = objects::put(&bus, subjects::BUCKET_PREPARED, "thing", bytes).await.unwrap();
+    client::queue(&bus, Stage::Infer, &job("tidy"), &serde_json::json!({})).await.unwrap();
+    let stop = CancellationToken::new();
+    let queue = Queue {
+        stream: subjects::STREAM_WORK.to_owned(),
+        consumer: Stage::Infer.name().to_owned(),
+        concurrency: 1,
+        ack_wait: Duration::from_secs(30),
+        grace: Duration::from_secs(30),
+    };
+    let handler = Tidy { bus: bus.clone(), object: object.clone(), stop: stop.clone() };
+    work::run(bus.clone(), queue, Arc::new(handler), stop).await;
+    let stream = pipeline.nats.get_stream(format!("OBJ_{}", subjects::BUCKET_PREPARED)).await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 0, "the end did not wait");
+    pipeline.settled().await;
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use orfeas_bus::topology::{Limits, Topology};
-use orfeas_contract::{Stage, subjects};
-use orfeas_service::config::{ClientConfig, Service, Sources};
-use orfeas_tests::{PATIENCE, Pipeline, Setup, diagram, job, paths, pictures};
+use orfeas_contract::{Event, EventBody, Progress, Stage, subjects};
+use orfeas_service::config::Service;
+use orfeas_tests::{PATIENCE, Pipeline, Setup, default_limits, diagram, job, paths, pictures};
 
 /// Every stream and consumer of the server as its configuration, by name.
 async fn everything(pipeline: &Pipeline) -> BTreeMap<String, String> {
@@ -45,7 +45,7 @@ async fn applying_twice_is_applying_once() {
         assert!(once.contains_key(&format!("{}/{}", consumer.stream, consumer.name)), "{consumer:?}");
     }
     // A deployment may change its mind.
-    let wider = Limits { images_max_bytes: 3 << 30, ack_wait: Duration::from_secs(7), ..Limits::default() };
+    let wider = Limits { images_max_bytes: 3 << 30, ack_wait: Duration::from_secs(7), ..default_limits() };
     Topology::new(wider).apply(&pipeline.bus).await.unwrap();
     let changed = everything(&pipeline).await;
     assert_ne!(changed[subjects::STREAM_IMAGES], once[subjects::STREAM_IMAGES]);
@@ -88,17 +88,70 @@ async fn a_consumer_that_was_deleted_is_taken_up_again() {
     pipeline.only_completed(&job("patient")).await;
 }
 
-/// The topology as `orfeas topology apply` makes it where nothing is configured.
-fn by_default() -> Topology {
-    let config = ClientConfig::load(&Sources::default()).unwrap();
-    Topology::new(orfeas_stage::limits(&config.topology, &config.work))
+/// Fills a stream with messages of 60 kB, each on a subject of its own, until it was full more than once. Whoever
+/// follows the events finds one of the contract in each.
+async fn overfill(pipeline: &Pipeline, subject: &str) {
+    let progress =
+        Progress { stage: Stage::Infer, phase: "steps".to_owned(), step: 1, steps: 9, seconds_left: None, attempt: 1 };
+    let event = Event::new(job("filler"), orfeas_contract::now(), EventBody::Progress(progress));
+    let mut payload = serde_json::to_vec(&event).unwrap();
+    payload.resize(60_000, b' ');
+    for number in 0..40 {
+        let sent = pipeline.nats.publish(format!("{subject}{number}"), payload.clone().into()).await.unwrap();
+        sent.await.unwrap_or_else(|error| panic!("{subject}{number}: {error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_remembers_drops_its_oldest_and_never_stops_a_job() {
+    let pipeline = Setup::default().engine("noop").start().await;
+    const MIB: u64 = 1 << 20;
+    let small = Limits {
+        events_max_bytes: MIB,
+        jobs_max_bytes: MIB,
+        requests_max_bytes: MIB,
+        ..pipeline.wired().limits().clone()
+    };
+    Topology::new(small).apply(&pipeline.bus).await.unwrap();
+    for (stream, subject) in [
+        (subjects::STREAM_EVENTS, "orfeas.events.progress.filler-"),
+        ("KV_orfeas-jobs", "$KV.orfeas-jobs.filler-"),
+        ("KV_orfeas-requests", "$KV.orfeas-requests.filler-"),
+    ] {
+        overfill(&pipeline, subject).await;
+        let state = pipeline.nats.get_stream(stream).await.unwrap().cached_info().state.clone();
+        assert!(state.bytes <= MIB && state.bytes > MIB / 2, "{stream}: {state:?}");
+    }
+    let headers = [(subjects::HEADER_JOB, "late"), (subjects::HEADER_MESSAGE_ID, "late-1")];
+    pipeline.publish(&headers, pictures::disc(64)).await;
+    pipeline.only_completed(&job("late")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_before_the_byte_bounds_takes_them() {
+    let pipeline = Setup { services: &[], ..Setup::default() }.start().await;
+    for name in [subjects::STREAM_EVENTS, "KV_orfeas-jobs", "KV_orfeas-requests", "KV_orfeas-metrics"] {
+        let mut config = pipeline.nats.get_stream(name).await.unwrap().cached_info().config.clone();
+        config.max_bytes = -1;
+        if name.starts_with("KV_") {
+            config.discard = async_nats::jetstream::stream::DiscardPolicy::New;
+        }
+        pipeline.nats.update_stream(config).await.unwrap();
+    }
+    pipeline.wired().apply(&pipeline.bus).await.unwrap();
+    for stream in pipeline.wired().streams() {
+        assert!(stream.max_bytes > 0 || stream.max_messages > 0, "{} has no bound", stream.name);
+        let info = pipeline.nats.get_stream(&stream.name).await.unwrap().cached_info().clone();
+        assert_eq!(u64::try_from(info.config.max_bytes).unwrap_or_default(), stream.max_bytes, "{}", stream.name);
+    }
 }
 
 #[test]
 fn the_architecture_shows_the_topology() {
     let path = paths::repository().join("ARCHITECTURE.md");
     let document = std::fs::read_to_string(&path).expect("ARCHITECTURE.md stands in the repository");
-    let topology = by_default();
+    // As `orfeas topology apply` makes it where nothing is configured.
+    let topology = Topology::new(default_limits());
     let tables = diagram::tables(&topology);
     if std::env::var_os("UPDATE_ARCHITECTURE").is_some() {
         let updated = diagram::with_marked(&document, &tables).expect("ARCHITECTURE.md has the topology's marks");

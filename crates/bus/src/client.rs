@@ -1,11 +1,11 @@
 //! The client's side: submit a picture, follow a job, fetch its files.
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use orfeas_contract::{Event, JobId, Options, subjects};
 
+use crate::follow::{self, Anew, Begin};
 use crate::publish::Guard;
 use crate::{Bus, BusError, BusErrorKind, objects};
 
@@ -43,7 +43,8 @@ pub async fn cancel(bus: &Bus, job: &JobId) -> Result<(), BusError> {
     bus.publish(&subjects::cancel(job), &HeaderMap::new(), Bytes::new(), Guard::None).await.map(drop)
 }
 
-/// All events of a subject filter, those already there first, then as they come. Survives reconnects.
+/// All events of a subject filter, those already there first, then as they come. Survives reconnects and restarts of
+/// the server, after which it goes on with the next event.
 ///
 /// # Errors
 /// [`BusErrorKind::Missing`] where there is no event stream.
@@ -52,17 +53,9 @@ pub async fn follow(
     filter: String,
     from_start: bool,
 ) -> Result<impl Stream<Item = Result<Event, BusError>> + Unpin + use<>, BusError> {
-    let missing = |error: Box<dyn std::error::Error + Send + Sync>| {
-        BusError::caused(BusErrorKind::Missing, "events cannot be followed", error)
-    };
-    let stream = bus.context.get_stream(subjects::STREAM_EVENTS).await.map_err(|error| missing(error.into()))?;
-    let deliver_policy = if from_start { DeliverPolicy::All } else { DeliverPolicy::New };
-    let config = pull::OrderedConfig { filter_subject: filter, deliver_policy, ..Default::default() };
-    let consumer = stream.create_consumer(config).await.map_err(|error| missing(error.into()))?;
-    let messages = consumer.messages().await.map_err(|error| missing(error.into()))?;
+    let begin = if from_start { Begin::At(1) } else { Begin::Now };
+    let messages = follow::follow(bus, filter, begin, Anew::GoOn).await?;
     Ok(messages.map(|message| {
-        let message =
-            message.map_err(|error| BusError::caused(BusErrorKind::Unreachable, "following events", error))?;
         serde_json::from_slice(&message.payload).map_err(|error| {
             BusError::caused(BusErrorKind::Damaged, format!("the event on {}", message.subject), error)
         })

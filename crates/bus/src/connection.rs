@@ -1,15 +1,21 @@
 //! Connecting, with the settings that were seen to survive restarts and frozen servers.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{ConnectOptions, Event};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::{BusError, BusErrorKind};
 
 /// How long one call to the server may take.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the end waits for what is done beside the work: within the margin that a service has after its grace time.
+const TIDY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Who we are to the server. Secrets stay out of `Debug`.
 #[derive(Clone, Default)]
@@ -87,6 +93,10 @@ impl Connection {
 pub struct Bus {
     pub(crate) client: async_nats::Client,
     pub(crate) context: jetstream::Context,
+    /// How often a connection came to stand: whoever holds something that a server forgets looks at it anew then.
+    pub(crate) connects: Arc<watch::Sender<u64>>,
+    /// What is done beside the work and nobody waits for, except the end.
+    pub(crate) chores: TaskTracker,
 }
 
 impl Bus {
@@ -97,6 +107,8 @@ impl Bus {
     /// unusable addresses or files.
     pub async fn connect(settings: &Connection) -> Result<Self, BusError> {
         let config = |what: String| move |error: std::io::Error| BusError::caused(BusErrorKind::Config, what, error);
+        let connects = Arc::new(watch::Sender::new(0));
+        let counted = connects.clone();
         let mut options = ConnectOptions::new()
             .name(&settings.name)
             .custom_inbox_prefix(&settings.inbox_prefix)
@@ -106,11 +118,16 @@ impl Bus {
             .request_timeout(Some(CALL_TIMEOUT))
             .reconnect_delay_callback(|attempts| Duration::from_millis(if attempts < 2 { 20 } else { 200 }))
             // The server does not tell a caller that it lacks a permission: the call times out and the text comes here.
-            .event_callback(|event| async move {
-                match event {
-                    Event::ServerError(error) => tracing::error!(%error, "nats"),
-                    Event::SlowConsumer(id) => tracing::warn!(subscription = id, "nats: slow consumer"),
-                    event => tracing::info!(%event, "nats"),
+            .event_callback(move |event| {
+                if matches!(event, Event::Connected) {
+                    counted.send_modify(|count| *count += 1);
+                }
+                async move {
+                    match event {
+                        Event::ServerError(error) => tracing::error!(%error, "nats"),
+                        Event::SlowConsumer(id) => tracing::warn!(subscription = id, "nats: slow consumer"),
+                        event => tracing::info!(%event, "nats"),
+                    }
                 }
             });
         if settings.wait_for_server {
@@ -142,15 +159,15 @@ impl Bus {
             let what = format!("cannot connect to NATS at {}", settings.urls.join(", "));
             BusError::caused(BusErrorKind::Unreachable, what, error)
         })?;
-        Ok(Self::over(client))
+        Ok(Self::over(client, connects))
     }
 
-    fn over(client: async_nats::Client) -> Self {
+    fn over(client: async_nats::Client, connects: Arc<watch::Sender<u64>>) -> Self {
         let context = jetstream::context::ContextBuilder::new()
             .timeout(CALL_TIMEOUT)
             .ack_timeout(CALL_TIMEOUT)
             .build(client.clone());
-        Self { client, context }
+        Self { client, context, connects, chores: TaskTracker::new() }
     }
 
     /// Whether the connection stands at this moment.
@@ -163,6 +180,14 @@ impl Bus {
     #[must_use]
     pub fn server_version(&self) -> String {
         self.client.server_info().version
+    }
+
+    /// Waits for what is done beside the work. A server that is away does not hold the end up for long.
+    pub(crate) async fn finish_chores(&self) {
+        self.chores.close();
+        if tokio::time::timeout(TIDY_TIMEOUT, self.chores.wait()).await.is_err() {
+            tracing::warn!(left = self.chores.len(), "ending before everything was tidied up");
+        }
     }
 
     /// Sends what is still buffered (acknowledgements above all) to the server.

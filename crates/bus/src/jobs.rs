@@ -4,7 +4,7 @@
 //! here alone: the one whose swap puts the terminal event into the record. The event on the bus follows the record, and
 //! whoever meets an ended job again says its event again, which the event stream takes once.
 
-use orfeas_contract::{Event, EventKind, JobId, JobRecord, Options, Source, State, TraceParent, subjects};
+use orfeas_contract::{ArtifactRef, Event, EventKind, JobId, JobRecord, Options, Source, State, TraceParent, subjects};
 use serde::{Deserialize, Serialize};
 
 use crate::kv::{self, Entry};
@@ -102,6 +102,32 @@ pub async fn begin(bus: &Bus, job: &JobId, state: State, attempt: u64) -> Result
         let begun = entry.value.at(state, attempt, orfeas_contract::now());
         match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &begun, entry.revision).await {
             Ok(_) => return Ok(Admission::Go),
+            Err(error) if error.kind() == BusErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Notes what a later attempt can go on from, in place of what was noted before, which is given back to be discarded.
+/// A job that has ended takes no note.
+///
+/// # Errors
+/// [`BusErrorKind::NotFound`] where the job has no record.
+pub async fn note_checkpoint(
+    bus: &Bus,
+    job: &JobId,
+    checkpoint: Option<ArtifactRef>,
+) -> Result<Option<ArtifactRef>, BusError> {
+    loop {
+        let entry = get(bus, job).await?;
+        let entry = entry.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("job {job} has no record")))?;
+        let mut record = entry.value;
+        if record.outcome.is_some() || record.checkpoint == checkpoint {
+            return Ok(checkpoint.filter(|_| record.outcome.is_some()));
+        }
+        let before = std::mem::replace(&mut record.checkpoint, checkpoint.clone());
+        match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &record, entry.revision).await {
+            Ok(_) => return Ok(before),
             Err(error) if error.kind() == BusErrorKind::Conflict => {}
             Err(error) => return Err(error),
         }

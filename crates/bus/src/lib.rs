@@ -6,6 +6,7 @@
 
 mod connection;
 mod error;
+mod follow;
 mod publish;
 
 pub mod cancel;

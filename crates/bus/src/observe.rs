@@ -1,9 +1,9 @@
 //! What the metrics service looks at: queues, bucket sizes, and every event with its sequence.
 
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use futures_util::{Stream, StreamExt};
 use orfeas_contract::{Event, subjects};
 
+use crate::follow::{self, Anew, Begin};
 use crate::topology::Topology;
 use crate::{Bus, BusError, BusErrorKind};
 
@@ -91,27 +91,15 @@ pub async fn events_identity(bus: &Bus) -> Result<(i64, u64), BusError> {
     Ok((created, info.state.last_sequence))
 }
 
-/// Every event from a sequence on, with its sequence; an event that cannot be read comes as none.
+/// Every event from a sequence on, with its sequence; an event that cannot be read comes as none. Ends where the event
+/// stream is no longer the same one: it was made anew, or has lost its newest events.
 ///
 /// # Errors
 /// [`BusErrorKind::Missing`] where there is no event stream.
 pub async fn events_from(
     bus: &Bus,
     sequence: u64,
-) -> Result<impl Stream<Item = Result<(u64, Option<Event>), BusError>> + Unpin + use<>, BusError> {
-    let missing = |error: Box<dyn std::error::Error + Send + Sync>| {
-        BusError::caused(BusErrorKind::Missing, "events cannot be followed", error)
-    };
-    let stream = bus.context.get_stream(subjects::STREAM_EVENTS).await.map_err(|error| missing(error.into()))?;
-    let config = pull::OrderedConfig {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) },
-        ..Default::default()
-    };
-    let consumer = stream.create_consumer(config).await.map_err(|error| missing(error.into()))?;
-    let messages = consumer.messages().await.map_err(|error| missing(error.into()))?;
-    Ok(messages.map(|message| {
-        let message = message.map_err(|error| trouble("following events", error))?;
-        let sequence = message.info().map_err(|error| trouble("following events", error))?.stream_sequence;
-        Ok((sequence, serde_json::from_slice(&message.payload).ok()))
-    }))
+) -> Result<impl Stream<Item = (u64, Option<Event>)> + Unpin + use<>, BusError> {
+    let messages = follow::follow(bus, subjects::EVENTS_ALL.to_owned(), Begin::At(sequence), Anew::End).await?;
+    Ok(messages.map(|message| (message.sequence, serde_json::from_slice(&message.payload).ok())))
 }

@@ -13,6 +13,10 @@ use crate::{Bus, BusError, BusErrorKind};
 /// redelivery) takes over.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the answer to a publish may take once there is a new connection: what was written to the old one may be
+/// lost, what was still buffered is on its way.
+const AFTER_RECONNECT: Duration = Duration::from_millis(250);
+
 /// What guards a publish against happening twice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Guard<'a> {
@@ -40,6 +44,7 @@ impl Bus {
     ) -> Result<u64, BusError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(20);
+        let mut connects = self.connects.subscribe();
         loop {
             let mut message = PublishMessage::build().payload(payload.clone()).headers(headers.clone());
             message = match guard {
@@ -47,12 +52,23 @@ impl Bus {
                 Guard::LastSequence(sequence) => message.expected_last_subject_sequence(sequence),
                 Guard::None => message,
             };
-            let sent = self.context.send_publish(subject.to_owned(), message).await;
-            let error = match sent {
-                Ok(acknowledgement) => match acknowledgement.await {
-                    Ok(acknowledgement) => return Ok(acknowledgement.sequence),
-                    Err(error) => error,
+            connects.borrow_and_update();
+            let answer = async { self.context.send_publish(subject.to_owned(), message).await?.await };
+            tokio::pin!(answer);
+            let answer = tokio::select! {
+                answer = &mut answer => answer,
+                // Otherwise whatever was on its way when the server went would be waited for until the time is out.
+                _ = connects.changed() => match tokio::time::timeout(AFTER_RECONNECT, answer).await {
+                    Ok(answer) => answer,
+                    Err(_) if tokio::time::Instant::now() < deadline => continue,
+                    Err(_) => {
+                        let what = format!("publishing on {subject}: connections do not last");
+                        return Err(BusError::new(BusErrorKind::Unreachable, what));
+                    }
                 },
+            };
+            let error = match answer {
+                Ok(acknowledgement) => return Ok(acknowledgement.sequence),
                 Err(error) => error,
             };
             let kind = match error.kind() {

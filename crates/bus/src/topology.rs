@@ -23,9 +23,11 @@ pub const EXHAUSTED_ADVISORIES: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERI
 /// A file-store record must stay under 32 MiB with its headers and subject, whatever `max_payload` says.
 const MAX_PICTURE_MESSAGE: i32 = 31 * 1024 * 1024;
 const MAX_SMALL_MESSAGE: i32 = 64 * 1024;
+/// A checkpoint has some ten kilobytes.
+const METRICS_MAX_BYTES: u64 = 16 * 1024 * 1024;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Sizes and ages that a deployment may set.
+/// Sizes and ages that a deployment may set. Their defaults stand in the table of settings (`orfeas-service`) alone.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Copies of every stream in a cluster.
@@ -34,6 +36,8 @@ pub struct Limits {
     pub images_max_bytes: u64,
     /// Messages in the work queues.
     pub work_max_messages: u64,
+    /// Bytes of events.
+    pub events_max_bytes: u64,
     /// How long events are kept.
     pub events_max_age: Duration,
     /// Bytes of the bucket for large pictures.
@@ -44,6 +48,10 @@ pub struct Limits {
     pub fields_max_bytes: u64,
     /// Bytes of mesh files.
     pub meshes_max_bytes: u64,
+    /// Bytes of job records.
+    pub jobs_max_bytes: u64,
+    /// Bytes of remembered message ids.
+    pub requests_max_bytes: u64,
     /// How long uploads, prepared pictures and fields are kept at most.
     pub artifacts_max_age: Duration,
     /// How long mesh files are kept.
@@ -54,27 +62,6 @@ pub struct Limits {
     pub ack_wait: Duration,
     /// How often a message is tried; the consumers deliver a few times more, as a backstop.
     pub max_attempts: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        const GIB: u64 = 1 << 30;
-        Self {
-            replicas: 1,
-            images_max_bytes: 2 * GIB,
-            work_max_messages: 100_000,
-            events_max_age: 7 * DAY,
-            uploads_max_bytes: 2 * GIB,
-            prepared_max_bytes: 2 * GIB,
-            fields_max_bytes: 4 * GIB,
-            meshes_max_bytes: 8 * GIB,
-            artifacts_max_age: DAY,
-            meshes_max_age: 7 * DAY,
-            jobs_max_age: 7 * DAY,
-            ack_wait: Duration::from_secs(30),
-            max_attempts: 5,
-        }
-    }
 }
 
 /// Deliveries beyond `max_attempts` that a consumer still makes: each lets a worker move the message to the dead
@@ -145,13 +132,17 @@ impl Topology {
             },
             StreamConfig {
                 max_age: limits.events_max_age,
+                max_bytes: signed(limits.events_max_bytes),
                 max_message_size: MAX_SMALL_MESSAGE,
+                // Full, it must still take the event that ends a job; what it forgets is history.
+                discard: DiscardPolicy::Old,
                 ..base(&limits, subjects::STREAM_EVENTS, vec![subjects::EVENTS_ALL.into()])
             },
             StreamConfig {
                 max_age: 30 * DAY,
                 max_bytes: 1 << 30,
                 max_message_size: MAX_PICTURE_MESSAGE,
+                discard: DiscardPolicy::Old,
                 ..base(&limits, subjects::STREAM_DEAD, vec![subjects::DEAD_ALL.into(), EXHAUSTED_ADVISORIES.into()])
             },
         ];
@@ -170,15 +161,19 @@ impl Topology {
                 ..base(&limits, &format!("OBJ_{bucket}"), subjects)
             });
         }
-        for (bucket, max_age) in [
-            (subjects::BUCKET_JOBS, limits.jobs_max_age),
-            (BUCKET_REQUESTS, limits.jobs_max_age),
-            (BUCKET_METRICS, Duration::ZERO),
+        // Records and message ids: full, the pipeline must still take new jobs, so what was touched longest ago goes. That
+        // is a job that ended long ago as long as the bucket holds far more records than the queues hold jobs; refusing
+        // new ones would stop every job until the old ones have aged. The one key of the metrics service stays.
+        for (bucket, max_bytes, max_age, discard) in [
+            (subjects::BUCKET_JOBS, limits.jobs_max_bytes, limits.jobs_max_age, DiscardPolicy::Old),
+            (BUCKET_REQUESTS, limits.requests_max_bytes, limits.jobs_max_age, DiscardPolicy::Old),
+            (BUCKET_METRICS, METRICS_MAX_BYTES, Duration::ZERO, DiscardPolicy::New),
         ] {
             streams.push(StreamConfig {
                 max_messages_per_subject: 1,
+                max_bytes: signed(max_bytes),
                 max_age,
-                discard: DiscardPolicy::New,
+                discard,
                 allow_rollup: true,
                 deny_delete: true,
                 ..base(&limits, &format!("KV_{bucket}"), vec![format!("$KV.{bucket}.>")])

@@ -122,6 +122,7 @@ pub async fn run<H: Handler>(bus: Bus, queue: Queue, handler: Arc<H>, stop: Canc
         abandon.cancel();
         tasks.wait().await;
     }
+    bus.finish_chores().await;
     bus.flush().await;
 }
 

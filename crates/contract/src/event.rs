@@ -142,6 +142,9 @@ pub struct Progress {
     pub step: u32,
     /// Steps of this phase.
     pub steps: u32,
+    /// Seconds until this phase ends, if it goes on as it has; none before that can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<f64>,
     /// The attempt at this stage, from 1.
     pub attempt: u64,
 }

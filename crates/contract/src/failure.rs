@@ -93,6 +93,8 @@ codes! {
     UnsupportedOption => "unsupported_option", false;
     /// The engine failed.
     EngineFailed => "engine_failed", true;
+    /// The job needs more device memory than `GPU_MEMORY_LIMIT` leaves it.
+    InsufficientMemory => "insufficient_memory", false;
     /// The device ran out of memory for this job.
     OutOfMemory => "out_of_memory", true;
     /// The field holds no surface.

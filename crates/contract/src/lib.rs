@@ -23,7 +23,7 @@ pub use job::{InvalidJobId, JobId};
 pub use options::{BackgroundRemoval, InvalidOptions, Options, REQUESTED_NAME_LIMIT};
 pub use record::{JobRecord, Source, State};
 pub use report::PrintReport;
-pub use work::{ExportWork, InferWork, Provenance, StageTiming, Timings, TraceParent};
+pub use work::{ExportWork, InferWork, Provenance, StageTiming, Timings, TraceParent, WorkCommon};
 
 /// Milliseconds-exact UTC time as it travels in every message (RFC 3339 on the wire).
 pub type Timestamp = time::OffsetDateTime;

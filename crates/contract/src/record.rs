@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, JobId, Options, Timestamp};
+use crate::{ArtifactRef, Event, JobId, Options, Timestamp};
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct JobRecord {
     /// When this record last changed.
     #[serde(with = "time::serde::rfc3339")]
     pub updated: Timestamp,
+    /// The latents that a later attempt at infer can go on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<ArtifactRef>,
     /// The terminal event, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Event>,
@@ -69,7 +72,17 @@ impl JobRecord {
     /// The record of a job just taken in.
     #[must_use]
     pub fn accepted(job: JobId, source: Source, options: Options, now: Timestamp) -> Self {
-        Self { job, state: State::Accepted, attempt: 1, source, options, created: now, updated: now, outcome: None }
+        Self {
+            job,
+            state: State::Accepted,
+            attempt: 1,
+            source,
+            options,
+            created: now,
+            updated: now,
+            checkpoint: None,
+            outcome: None,
+        }
     }
 
     /// This record at a later stage.

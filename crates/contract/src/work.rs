@@ -108,15 +108,13 @@ impl TraceParent {
     }
 }
 
-/// `orfeas.work.infer.<job>`: turn a prepared picture into a field.
+/// What every work message carries of its job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct InferWork {
+pub struct WorkCommon {
     /// The job.
     pub job: JobId,
     /// What the client asked for.
     pub options: Options,
-    /// The prepared picture: RGBA PNG, subject cut out and recentred.
-    pub picture: ArtifactRef,
     /// When the client's message was stored.
     #[serde(with = "time::serde::rfc3339")]
     pub submitted: Timestamp,
@@ -130,28 +128,38 @@ pub struct InferWork {
     pub traceparent: Option<TraceParent>,
 }
 
+/// `orfeas.work.infer.<job>`: turn a prepared picture into a field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InferWork {
+    /// The job so far; on the wire its fields stand beside the others.
+    #[serde(flatten)]
+    pub common: WorkCommon,
+    /// The prepared picture: RGBA PNG, subject cut out and recentred.
+    pub picture: ArtifactRef,
+}
+
 /// `orfeas.work.export.<job>`: turn a field into mesh files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExportWork {
-    /// The job.
-    pub job: JobId,
-    /// What the client asked for.
-    pub options: Options,
+    /// The job so far; on the wire its fields stand beside the others.
+    #[serde(flatten)]
+    pub common: WorkCommon,
     /// The field.
     pub field: ArtifactRef,
     /// What made it.
     pub provenance: Provenance,
-    /// When the client's message was stored.
-    #[serde(with = "time::serde::rfc3339")]
-    pub submitted: Timestamp,
-    /// When this message was made.
-    #[serde(with = "time::serde::rfc3339")]
-    pub queued: Timestamp,
-    /// The stages before.
-    pub timings: Timings,
-    /// The client's trace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<TraceParent>,
+}
+
+impl AsRef<WorkCommon> for InferWork {
+    fn as_ref(&self) -> &WorkCommon {
+        &self.common
+    }
+}
+
+impl AsRef<WorkCommon> for ExportWork {
+    fn as_ref(&self) -> &WorkCommon {
+        &self.common
+    }
 }
 
 #[cfg(test)]
@@ -167,5 +175,22 @@ mod tests {
         for bad in ["", "00", zero, control] {
             assert!(TraceParent::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_work_message_is_one_flat_object() {
+        let json = serde_json::json!({
+            "job": "duck", "options": { "guidance": 7.3, "seed": u64::MAX }, "submitted": "2026-01-02T03:04:05Z",
+            "queued": "2026-01-02T03:04:06.5Z", "timings": { "ingest": { "queued": 0.1, "worked": 0.2 } },
+            "picture": { "bucket": "b", "object": "o", "bytes": 1, "sha256": "00" }
+        });
+        let work: InferWork = serde_json::from_str(&json.to_string()).unwrap();
+        assert_eq!(work.common.job.as_str(), "duck");
+        assert_eq!((work.common.options.guidance, work.common.options.seed), (Some(7.3), Some(u64::MAX)));
+        let again = serde_json::to_value(&work).unwrap();
+        for key in ["job", "submitted", "queued", "timings", "picture"] {
+            assert_eq!(again[key], json[key], "{key}");
+        }
+        assert!(again.get("common").is_none());
     }
 }

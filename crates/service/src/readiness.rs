@@ -55,12 +55,16 @@ impl Readiness {
     }
 
     fn set(&self, condition: &'static str, reason: Option<String>) {
+        let mut again = false;
         let changed = self.0.send_if_modified(|conditions| {
             let before = conditions.insert(condition, reason.clone());
+            again = matches!((&before, &reason), (Some(Some(_)), Some(_)));
             before.as_ref() != Some(&reason)
         });
         if changed {
             match &reason {
+                // How far something has come is for /readyz; a line for every step of it would bury the log.
+                Some(reason) if again => tracing::debug!(condition, reason, "not ready"),
                 Some(reason) => tracing::info!(condition, reason, "not ready"),
                 None => tracing::info!(condition, "ready"),
             }

@@ -7,9 +7,10 @@ use orfeas_bus::cancel::Cancellations;
 use orfeas_bus::jobs::{self, Admission};
 use orfeas_bus::work::{Delivery, Handler, Outcome, retry_delay};
 use orfeas_bus::{Bus, BusError, BusErrorKind, dead};
-use orfeas_contract::{Code, Event, Failure, JobId, Stage, Timings, TraceParent};
+use orfeas_contract::{Code, Event, Failure, JobId, Stage, Timings, TraceParent, WorkCommon, subjects};
 use orfeas_service::Readiness;
 use orfeas_service::metrics::{Outcome as Counted, StageMetrics};
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 /// What every stage knows of a job.
@@ -87,6 +88,23 @@ pub trait StageWork: Send + Sync + 'static {
         delivery: &Delivery,
         cancel: &CancellationToken,
     ) -> impl Future<Output = Result<Worked, Halt>> + Send;
+}
+
+/// Reads the message that the stage before wrote; what [`StageWork::read`] is for the stages after the first.
+///
+/// # Errors
+/// The failure, with the job as far as the message's subject names it.
+pub fn read_work<T>(stage: Stage, delivery: &Delivery) -> Result<(Job, T), (Option<JobId>, Failure)>
+where
+    T: DeserializeOwned + AsRef<WorkCommon>,
+{
+    let work: T = serde_json::from_slice(&delivery.payload).map_err(|error| {
+        let sentence = format!("The work message cannot be read: {error}.");
+        (subjects::job_of(&delivery.subject), Failure::new(stage, Code::Internal, sentence))
+    })?;
+    let WorkCommon { job, traceparent, timings, .. } = work.as_ref();
+    let job = Job { id: job.clone(), trace: traceparent.clone(), timings: *timings, sequence: None };
+    Ok((job, work))
 }
 
 /// The work loop's handler of a stage.
@@ -234,4 +252,27 @@ pub fn attempt_token(attempt: u64) -> String {
 pub async fn exhausted(bus: &Bus, job: &Job, stage: Stage, delivery: &Delivery) -> Result<(), BusError> {
     let sentence = format!("The {stage} stage was tried {} times and its worker died each time.", delivery.attempt);
     fail(bus, job, Failure::new(stage, Code::AttemptsExhausted, sentence), delivery).await
+}
+
+#[cfg(test)]
+mod tests {
+    use orfeas_contract::InferWork;
+
+    use super::*;
+
+    #[test]
+    fn a_work_message_that_cannot_be_read_still_names_its_job() {
+        let delivery = Delivery {
+            subject: "orfeas.work.infer.duck".to_owned(),
+            headers: orfeas_bus::HeaderMap::new(),
+            payload: r#"{"job":"duck"}"#.into(),
+            attempt: 1,
+            sequence: 1,
+            stored: orfeas_contract::now(),
+        };
+        let (job, failure) = read_work::<InferWork>(Stage::Infer, &delivery).unwrap_err();
+        assert_eq!(job.unwrap().as_str(), "duck");
+        assert_eq!((failure.stage, failure.code), (Stage::Infer, Code::Internal));
+        assert!(failure.message.starts_with("The work message cannot be read: "), "{}", failure.message);
+    }
 }

@@ -8,7 +8,7 @@ mod connect;
 mod handler;
 
 pub use connect::{ServiceError, connect, connection, limits, topology_ready};
-pub use handler::{Halt, Job, StageHandler, StageWork, Worked, attempt_token, exhausted};
+pub use handler::{Halt, Job, StageHandler, StageWork, Worked, attempt_token, exhausted, read_work};
 
 use std::sync::Arc;
 

@@ -2,38 +2,23 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+#[path = "../tests/common/fields.rs"]
+mod fields;
+
 use std::time::Instant;
 
-use orfeas_contract::{Format, Provenance};
-use orfeas_field::{Bounds, Field, SparseGrid};
+use orfeas_contract::Format;
+use orfeas_field::Field;
 use orfeas_surface::{Mesh, extract, place, report, simplify, write};
 
 /// A ball with bumps (`rough` false) or a gyroid within a ball (`rough` true).
 fn field(samples: usize, rough: bool) -> Field {
-    let at = |i: usize| i as f32 / (samples - 1) as f32 * 2.02 - 1.01;
-    let mut values = Vec::with_capacity(samples.pow(3));
-    for x in 0..samples {
-        for y in 0..samples {
-            for z in 0..samples {
-                let [x, y, z] = [at(x), at(y), at(z)];
-                let ball = 0.85 - (x * x + y * y + z * z).sqrt();
-                let (u, v, w) = (14.0 * x, 14.0 * y, 14.0 * z);
-                let gyroid = u.sin() * v.cos() + v.sin() * w.cos() + w.sin() * u.cos();
-                values.push(if rough { ball.min(0.04 * (gyroid + 0.2)) } else { ball + 0.03 * gyroid });
-            }
-        }
-    }
-    let provenance = Provenance {
-        engine: "bench".into(),
-        model: "none".into(),
-        weights_sha256: None,
-        seed: 0,
-        steps: 1,
-        guidance: 1.0,
-        resolution: samples as u32 - 1,
-    };
-    let grid = SparseGrid::from_dense([samples; 3], &values, 0.0).unwrap();
-    Field { grid, bounds: Bounds::cube(1.01), provenance }
+    fields::sampled(samples, 1.01, |[x, y, z]| {
+        let ball = 0.85 - (x * x + y * y + z * z).sqrt();
+        let (u, v, w) = (14.0 * x, 14.0 * y, 14.0 * z);
+        let gyroid = u.sin() * v.cos() + v.sin() * w.cos() + w.sin() * u.cos();
+        if rough { ball.min(0.04 * (gyroid + 0.2)) } else { ball + 0.03 * gyroid }
+    })
 }
 
 /// The middle of `runs` timings after one to warm up, in milliseconds, and the last result.

@@ -2,34 +2,13 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+#[path = "../tests/common/fields.rs"]
+mod fields;
+
 use std::time::Instant;
 
-use orfeas_contract::Provenance;
-use orfeas_field::{Bounds, Field, SparseGrid};
+use orfeas_field::Field;
 use orfeas_surface::{RenderOptions, finish, render_png};
-
-fn field(samples: usize, value: impl Fn([f32; 3]) -> f32) -> Field {
-    let at = |i: usize| i as f32 / (samples - 1) as f32 * 2.02 - 1.01;
-    let mut values = Vec::with_capacity(samples.pow(3));
-    for x in 0..samples {
-        for y in 0..samples {
-            for z in 0..samples {
-                values.push(value([at(x), at(y), at(z)]));
-            }
-        }
-    }
-    let provenance = Provenance {
-        engine: "test".into(),
-        model: "none".into(),
-        weights_sha256: None,
-        seed: 0,
-        steps: 1,
-        guidance: 1.0,
-        resolution: samples as u32 - 1,
-    };
-    let grid = SparseGrid::from_dense([samples; 3], &values, 0.0).unwrap();
-    Field { grid, bounds: Bounds::cube(1.01), provenance }
-}
 
 /// Distance from an ellipsoid's surface, about; positive inside.
 fn ellipsoid([x, y, z]: [f32; 3], [cx, cy, cz]: [f32; 3], [rx, ry, rz]: [f32; 3]) -> f32 {
@@ -53,6 +32,10 @@ fn duck(p: [f32; 3]) -> f32 {
     let eye = ellipsoid(mirrored, [0.17, 0.47, 0.6], [0.06, 0.06, 0.06]);
     let solid = blend(blend(blend(blend(body, tail, 0.2), head, 0.22), bill, 0.06), wing, 0.06);
     solid.max(eye)
+}
+
+fn field(samples: usize, value: impl Fn([f32; 3]) -> f32) -> Field {
+    fields::sampled(samples, 1.01, value)
 }
 
 fn main() {

@@ -9,7 +9,7 @@ use orfeas_contract::{
     StageTiming, State, seconds_between, subjects,
 };
 use orfeas_field::DecodeLimits;
-use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token};
+use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token, read_work};
 use orfeas_surface::SurfaceErrorKind;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -34,12 +34,7 @@ impl StageWork for Finish {
     type Task = ExportWork;
 
     fn read(&self, delivery: &Delivery) -> Result<(Job, ExportWork), (Option<JobId>, Failure)> {
-        let work: ExportWork = serde_json::from_slice(&delivery.payload).map_err(|error| {
-            let sentence = format!("The work message cannot be read: {error}.");
-            (subjects::job_of(&delivery.subject), Failure::new(Stage::Export, Code::Internal, sentence))
-        })?;
-        let job = Job { id: work.job.clone(), trace: work.traceparent.clone(), timings: work.timings, sequence: None };
-        Ok((job, work))
+        read_work(Self::STAGE, delivery)
     }
 
     async fn admit(&self, job: &Job, _: &ExportWork, delivery: &Delivery) -> Result<Admission, BusError> {
@@ -74,20 +69,21 @@ impl StageWork for Finish {
         let report_name = format!("{folder}/{stem}.report.json");
         let report_file = objects::put(&self.bus, subjects::BUCKET_MESHES, &report_name, report.into()).await?;
         let now = orfeas_contract::now();
-        let timing = StageTiming { queued: seconds_between(work.queued, begun), worked: seconds_between(begun, now) };
+        let timing =
+            StageTiming { queued: seconds_between(work.common.queued, begun), worked: seconds_between(begun, now) };
         let completed = Completed {
             provenance: work.provenance.clone(),
             files,
             report: made.report,
             report_file,
-            timings: work.timings.with(Stage::Export, timing),
-            total_seconds: seconds_between(work.submitted, now),
+            timings: work.common.timings.with(Stage::Export, timing),
+            total_seconds: seconds_between(work.common.submitted, now),
             attempts: delivery.attempt,
         };
         let event = Event::new(job.id.clone(), now, EventBody::Completed(Box::new(completed)));
         jobs::finish(&self.bus, event, job.trace.as_ref()).await?;
         // The job has ended: whatever comes again needs the field no more.
-        objects::discard(&self.bus, &work.field).await;
+        objects::discard(&self.bus, &work.field);
         Ok(Worked::Done)
     }
 }
@@ -106,7 +102,7 @@ impl Finish {
         // Dropped with this future: when the service must stop, the thread stops too.
         let _guard = stop.clone().drop_guard();
         let (phases, mut told) = mpsc::channel::<String>(16);
-        let (options, name) = (work.options.clone(), stem(work));
+        let (options, name) = (work.common.options.clone(), stem(work));
         let compute = tokio::task::spawn_blocking(move || {
             let field = orfeas_field::decode(&field, DecodeLimits::default())
                 .map_err(|error| Halt::from(Failure::new(Stage::Export, Code::ObjectDamaged, error.to_string())))?;
@@ -133,7 +129,14 @@ impl Finish {
             let mut step = 0;
             while let Some(phase) = told.recv().await {
                 step += 1;
-                let body = Progress { stage: Stage::Export, phase, step, steps: 4, attempt: delivery.attempt };
+                let body = Progress {
+                    stage: Stage::Export,
+                    phase,
+                    step,
+                    steps: 4,
+                    seconds_left: None,
+                    attempt: delivery.attempt,
+                };
                 let event = Event::new(job.id.clone(), orfeas_contract::now(), EventBody::Progress(body));
                 events::publish_progress(&self.bus, &event, job.trace.as_ref()).await;
             }
@@ -148,7 +151,7 @@ impl Finish {
 
 /// The files' common name: the requested one without its folder and suffix, or the job's id.
 fn stem(work: &ExportWork) -> String {
-    let requested = work.options.file_name.as_deref().unwrap_or_default();
+    let requested = work.common.options.file_name.as_deref().unwrap_or_default();
     let last = requested.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = match last.rsplit_once('.') {
         Some((stem, suffix)) if Format::parse(suffix).is_ok() => stem,
@@ -156,5 +159,5 @@ fn stem(work: &ExportWork) -> String {
     };
     let safe: String =
         stem.chars().map(|c| if c.is_alphanumeric() || "-_. ()".contains(c) { c } else { '_' }).take(100).collect();
-    if safe.trim_matches(['.', ' ']).is_empty() { work.job.to_string() } else { safe }
+    if safe.trim_matches(['.', ' ']).is_empty() { work.common.job.to_string() } else { safe }
 }

@@ -8,7 +8,7 @@ use orfeas_bus::work::Delivery;
 use orfeas_bus::{Bus, BusError, BusErrorKind, client, events, objects};
 use orfeas_contract::{
     Accepted, Code, Event, EventBody, EventKind, Failure, InferWork, JobId, Options, Prepared, Stage, StageTiming,
-    Timings, seconds_between, subjects,
+    Timings, WorkCommon, seconds_between, subjects,
 };
 use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token};
 use orfeas_vision::{Limits, Matting};
@@ -144,15 +144,15 @@ impl TakeIn {
         let EventBody::Prepared(prepared) = event.body else {
             return Err(Failure::new(Stage::Ingest, Code::Internal, "the prepared event is of another kind").into());
         };
-        let work = InferWork {
+        let common = WorkCommon {
             job: job.id.clone(),
             options,
-            picture: prepared.picture,
             submitted: delivery.stored,
             queued: orfeas_contract::now(),
             timings: prepared.timings,
             traceparent: job.trace.clone(),
         };
+        let work = InferWork { common, picture: prepared.picture };
         client::queue(&self.bus, Stage::Infer, &job.id, &work).await?;
         Ok(Worked::Done)
     }

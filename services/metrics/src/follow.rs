@@ -60,7 +60,7 @@ impl Follower {
         }
     }
 
-    /// Follows until the stream of messages ends or fails, or the poller asks for a new look.
+    /// Follows until the event stream is another one, or the poller asks for a new look.
     async fn follow(&mut self) -> Result<(), BusError> {
         // A wish from before this look is granted by it; left over, it would end the new consumer before its first event.
         let _ = self.again.notified().now_or_never();
@@ -92,8 +92,7 @@ impl Follower {
                 () = self.again.notified() => return Ok(()),
                 event = events.next() => match event {
                     None => return Ok(()),
-                    Some(event) => {
-                        let (sequence, event) = event?;
+                    Some((sequence, event)) => {
                         self.tally.count(sequence, event.as_ref());
                     }
                 },

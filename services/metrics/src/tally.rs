@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use orfeas_contract::{Event, EventBody, EventKind, Stage, State, Timings};
+use orfeas_contract::{Code, Event, EventBody, EventKind, Stage, State, Timings};
 use orfeas_service::metrics::{Ledger, LedgerState, Metric};
 use orfeas_service::prometheus::{Error, Registry};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,8 @@ impl Tally {
         registry.register(Box::new(self.ledger.clone()))
     }
 
-    /// Series with few known labels exist from the start, so that a rate has a beginning.
+    /// Series with known labels exist from the start: a series that begins with its first failure begins at 1, and a
+    /// rate over it never sees that one.
     fn announce(&self) {
         for kind in EventKind::ALL {
             self.ledger.add(Metric::Events, &[kind.name()], 0);
@@ -76,6 +77,9 @@ impl Tally {
         for stage in Stage::ALL {
             self.ledger.announce(Metric::StageQueueSeconds, &[stage.name()]);
             self.ledger.announce(Metric::StageSeconds, &[stage.name()]);
+            for code in Code::ALL {
+                self.ledger.add(Metric::JobFailures, &[stage.name(), code.name()], 0);
+            }
         }
         self.ledger.announce(Metric::JobSeconds, &[]);
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use nvml_wrapper::Nvml;
 use orfeas_bus::observe::{ConsumerNumbers, StreamNumbers};
-use orfeas_contract::Event;
+use orfeas_contract::{Code, Event, Stage};
 use orfeas_service::metrics::Metric;
 use orfeas_service::prometheus::{Registry, TextEncoder};
 use serde_json::json;
@@ -77,6 +77,11 @@ fn series_of_known_labels_begin_at_zero() {
         has(&registry, &format!("orfeas_stage_queue_seconds_count{{stage=\"{stage}\"}} 0"));
     }
     has(&registry, "orfeas_job_seconds_count 0");
+    for code in Code::ALL {
+        for stage in Stage::ALL {
+            has(&registry, &format!("orfeas_job_failures_total{{stage=\"{stage}\",code=\"{code}\"}} 0"));
+        }
+    }
 }
 
 #[test]

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use orfeas_bus::topology::{Limits, Topology};
+use orfeas_bus::topology::Topology;
 use orfeas_bus::{Bus, Connection, events};
 use orfeas_contract::{Event, JobId};
-use orfeas_service::config::{HttpConfig, MetricsConfig, Service, Sources};
+use orfeas_service::config::{ClientConfig, HttpConfig, MetricsConfig, Service, Sources};
 use orfeas_service::prometheus::{Registry, TextEncoder};
 use orfeas_service::{Context, Shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -182,7 +182,8 @@ fn failed(count: u32) -> String {
 async fn counts_survive_everything_and_nothing_counts_twice() {
     let mut server = Server::start();
     let bus = Bus::connect(&Connection::plain(&server.url(), "test")).await.unwrap();
-    let topology = Topology::new(Limits::default());
+    let defaults = ClientConfig::load(&Sources::default()).unwrap();
+    let topology = Topology::new(orfeas_stage::limits(&defaults.topology, &defaults.work));
     topology.apply(&bus).await.unwrap();
 
     let first = Metrics::ready(&server, SOON).await;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ClientConfig, CommonConfig, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig, IngestConfig,
-    LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig, WorkConfig,
-    error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
+    ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
+    IngestConfig, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig,
+    WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
 };
 
 impl NatsConfig {
@@ -73,6 +73,9 @@ impl TopologyConfig {
             prepared_max_bytes: reader.number("prepared_max_bytes").unwrap_or_default(),
             fields_max_bytes: reader.number("fields_max_bytes").unwrap_or_default(),
             meshes_max_bytes: reader.number("meshes_max_bytes").unwrap_or_default(),
+            events_max_bytes: reader.number("events_max_bytes").unwrap_or_default(),
+            jobs_max_bytes: reader.number("jobs_max_bytes").unwrap_or_default(),
+            requests_max_bytes: reader.number("requests_max_bytes").unwrap_or_default(),
             work_max_messages: reader.number("work_max_messages").unwrap_or_default(),
             events_max_age: reader.duration("events_max_age").unwrap_or_default(),
             artifacts_max_age: reader.duration("artifacts_max_age").unwrap_or_default(),
@@ -101,6 +104,11 @@ impl InferConfig {
             common: CommonConfig::read(reader),
             engine: reader.choice("engine", EngineName::named),
             model_dir: reader.path("model_dir"),
+            vae_dir: reader.path("vae_dir"),
+            device: reader.text("device"),
+            decoder: reader.choice("decoder", DecoderName::named),
+            decode_chunk: reader.narrow("decode_chunk"),
+            checkpoint_every: reader.narrow("checkpoint_every"),
             resolution: reader.narrow("resolution"),
             max_concurrent_jobs: reader.narrow("max_concurrent_jobs"),
             gpu_memory_limit: reader.memory("gpu_memory_limit"),
@@ -109,6 +117,12 @@ impl InferConfig {
         };
         if config.engine == EngineName::Hunyuan3d && !reader.is_set("model_dir") {
             reader.mistake("engine", "hunyuan3d needs model_dir, the checkpoint folder, which is not set");
+        }
+        let known = |device: &str| {
+            device == "cpu" || device == "cuda" || device.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok())
+        };
+        if config.device.as_deref().is_some_and(|device| !known(device)) {
+            reader.mistake("device", "it must be cpu, cuda or cuda:N");
         }
         if reader.is_set("cuda_visible_devices") && !reader.is_from_environment("cuda_visible_devices") {
             reader.mistake(

@@ -26,7 +26,8 @@ pub use service::Service;
 pub use settings::{CONFIG_ENV, Fallback, SETTINGS, Setting};
 pub use sources::{Invocation, Sources, command, with_flags};
 pub use structs::{
-    ClientConfig, CommonConfig, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig, IngestConfig,
-    LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig, WorkConfig,
+    ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
+    IngestConfig, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig,
+    WorkConfig,
 };
 pub use units::MemoryLimit;

@@ -7,78 +7,57 @@ use serde::{Serialize, Serializer};
 /// What stands where a secret would.
 const MASK: &str = "***";
 
-/// A password, token or key. However it is printed or serialised, `***` comes out; [`Secret::expose`] is the one way
-/// to the text.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secret(String);
+/// A text of which only a part may be printed: however it is printed or serialised, `$shown` comes out, and `expose` is
+/// the one way to all of it.
+macro_rules! masked {
+    ($(#[$doc:meta])* $name:ident, |$text:ident| $shown:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Default, PartialEq, Eq)]
+        pub struct $name(String);
 
-impl Secret {
-    /// Wraps a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
+        impl $name {
+            /// Wraps a text.
+            #[must_use]
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
 
-    /// The text itself, for the one call that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+            /// The whole text, for the one call that needs it.
+            #[must_use]
+            pub fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let $text = self.expose();
+                f.write_str($shown)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    };
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
+masked! {
+    /// A password, token or key; printed as `***`.
+    Secret, |_text| MASK
 }
 
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
-
-impl Serialize for Secret {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(MASK)
-    }
-}
-
-/// A server's address. People write `nats://user:password@host`, so what stands before the `@` is masked wherever the
-/// address is printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ServerUrl(String);
-
-impl ServerUrl {
-    /// Wraps an address.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The address with whatever credentials it carries, for the call that connects.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl fmt::Display for ServerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_credentials(&self.0))
-    }
-}
-
-impl Serialize for ServerUrl {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+masked! {
+    /// A server's address. People write `nats://user:password@host`, so what stands before the `@` is masked.
+    ServerUrl, |text| &without_credentials(text)
 }
 
 /// An address without what stands before its `@`. The last `@` counts: a password may hold one.

@@ -65,13 +65,30 @@ words! {
 words! {
     /// Numbers that the network computes with.
     Precision {
-        /// IEEE half.
+        /// What the device is for.
         #[default]
-        Fp16 => "fp16",
+        Auto => "auto",
+        /// IEEE half.
+        Float16 => "float16",
         /// bfloat16.
-        Bf16 => "bf16",
+        Bfloat16 => "bfloat16",
         /// IEEE single.
-        Fp32 => "fp32",
+        Float32 => "float32",
+    }
+}
+
+words! {
+    /// How the neural engine reads a field.
+    DecoderName {
+        /// What the shape decoder was made for.
+        #[default]
+        Auto => "auto",
+        /// Every sample.
+        Dense => "dense",
+        /// Coarse to fine along the surface.
+        Hierarchical => "hierarchical",
+        /// The same, with adaptive key selection.
+        FlashVdm => "flashvdm",
     }
 }
 
@@ -141,9 +158,15 @@ pub struct TopologyConfig {
     pub meshes_max_bytes: u64,
     /// Messages in the stream of work.
     pub work_max_messages: u64,
+    /// Stream of events.
+    pub events_max_bytes: u64,
     /// Age of events.
     #[serde(serialize_with = "serialize_duration")]
     pub events_max_age: Duration,
+    /// Bucket of job records.
+    pub jobs_max_bytes: u64,
+    /// Bucket of message ids.
+    pub requests_max_bytes: u64,
     /// Age of uploads, prepared pictures and fields.
     #[serde(serialize_with = "serialize_duration")]
     pub artifacts_max_age: Duration,
@@ -206,6 +229,16 @@ pub struct InferConfig {
     pub engine: EngineName,
     /// Checkpoint folder; always there for [`EngineName::Hunyuan3d`].
     pub model_dir: Option<PathBuf>,
+    /// Folder of another shape decoder.
+    pub vae_dir: Option<PathBuf>,
+    /// Where the neural engine runs; none: the binary's own choice.
+    pub device: Option<String>,
+    /// How it reads fields.
+    pub decoder: DecoderName,
+    /// Queries of a field at a time; 0: by the device.
+    pub decode_chunk: usize,
+    /// Steps between stored latents; 0: none are stored.
+    pub checkpoint_every: u32,
     /// Cells along the longest side where the job does not say.
     pub resolution: u32,
     /// Jobs in hand at once.

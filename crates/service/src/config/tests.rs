@@ -28,7 +28,7 @@ fn defaults_are_a_whole_configuration() {
     assert_eq!(ingest.common.topology.events_max_age, Duration::from_secs(7 * 86_400));
     let infer = InferConfig::load(&Sources::default()).unwrap();
     assert_eq!((infer.engine, infer.resolution, infer.max_concurrent_jobs), (EngineName::Inflate, 256, 3));
-    assert_eq!((infer.precision, infer.gpu_memory_limit), (Precision::Fp16, None));
+    assert_eq!((infer.precision, infer.gpu_memory_limit), (Precision::Auto, Some(MemoryLimit::Share(0.85))));
     ExportConfig::load(&Sources::default()).unwrap();
     MetricsConfig::load(&Sources::default()).unwrap();
     ClientConfig::load(&Sources::default()).unwrap();
@@ -75,7 +75,7 @@ fn every_mistake_is_reported_at_once_with_its_origin() {
         "environment variable ORFEAS_ACK_WAIT: \"soon\" is not allowed; it must be a duration like".to_owned(),
         "environment variable ORFEAS_NATS_ULR: no such variable; did you mean ORFEAS_NATS_URL?".to_owned(),
         "environment variable GPU_MEMORY_LIMIT: \"24\" is not allowed".to_owned(),
-        "environment variable HUNYUAN3D_PRECISION: \"int4\" is not allowed; it must be one of fp16, bf16, fp32"
+        "environment variable HUNYUAN3D_PRECISION: \"int4\" is not allowed; it must be one of auto, float16, bfloat16, float32"
             .to_owned(),
         "flag --http-listen: \"everywhere\" is not allowed; it must be an address like".to_owned(),
     ] {

@@ -60,6 +60,7 @@ metrics! {
     JobsInHand => Gauge "orfeas_jobs_in_hand" ["stage"] "Jobs that this process has taken and not yet ended.";
     StageAttempts => Counter "orfeas_stage_attempts_total" ["stage", "outcome"] "Attempts that this process ended: done, retry, failed or dropped.";
     StageWorkSeconds => Histogram "orfeas_stage_work_seconds" ["stage"] "Time from taking a job to ending the attempt, in this process.";
+    EngineLoaded => Gauge "orfeas_engine_loaded_ratio" ["engine"] "How much of the engine is loaded, 0 to 1; at 1 it can work.";
     Jobs => Counter "orfeas_jobs_total" ["state"] "Ended jobs: completed, failed or cancelled.";
     JobFailures => Counter "orfeas_job_failures_total" ["stage", "code"] "Failed jobs by stage and code.";
     Events => Counter "orfeas_events_total" ["kind"] "Events seen in the stream.";

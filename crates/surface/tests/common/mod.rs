@@ -1,10 +1,11 @@
 //! Fields to test with, and an examination of meshes that shares no code with the crate's report.
 #![allow(dead_code)]
 
+mod fields;
+
 use std::collections::{HashMap, HashSet};
 
-use orfeas_contract::Provenance;
-use orfeas_field::{Bounds, Field, SparseGrid};
+use orfeas_field::Field;
 use orfeas_surface::{Mesh, report};
 
 /// Xorshift: the same numbers in every run.
@@ -33,30 +34,12 @@ impl Random {
 
 /// A field over the cube from -1 to 1.
 pub fn field(samples: [usize; 3], values: &[f32]) -> Field {
-    let provenance = Provenance {
-        engine: "test".into(),
-        model: "none".into(),
-        weights_sha256: None,
-        seed: 0,
-        steps: 1,
-        guidance: 1.0,
-        resolution: 1,
-    };
-    Field { grid: SparseGrid::from_dense(samples, values, 0.0).unwrap(), bounds: Bounds::cube(1.0), provenance }
+    fields::field(samples, 1.0, values)
 }
 
-/// A field from a function of the position.
+/// A field over that cube from a function of the position.
 pub fn sampled(samples: usize, value: impl Fn([f32; 3]) -> f32) -> Field {
-    let at = |i: usize| i as f32 / (samples - 1) as f32 * 2.0 - 1.0;
-    let mut values = Vec::with_capacity(samples.pow(3));
-    for x in 0..samples {
-        for y in 0..samples {
-            for z in 0..samples {
-                values.push(value([at(x), at(y), at(z)]));
-            }
-        }
-    }
-    field([samples; 3], &values)
+    fields::sampled(samples, 1.0, value)
 }
 
 pub fn ball(samples: usize, radius: f32) -> Field {
