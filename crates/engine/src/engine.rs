@@ -1,5 +1,6 @@
 //! The trait and what goes into it.
 
+use orfeas_contract::Provenance;
 use orfeas_field::Field;
 
 use crate::{EngineError, EngineErrorKind};
@@ -48,8 +49,17 @@ impl Picture {
     }
 }
 
+/// Where an earlier attempt was, for an engine that can go on from there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resume {
+    /// Steps that are done.
+    pub step: u32,
+    /// The latents as they were then.
+    pub latents: Vec<f32>,
+}
+
 /// What is asked of an engine. What is `None` is the engine's choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
     /// Seed of the noise; an engine without noise ignores it and says 0 in the provenance.
     pub seed: u64,
@@ -59,6 +69,8 @@ pub struct Request {
     pub guidance: Option<f32>,
     /// Cells of the field along its longest side.
     pub resolution: Option<u32>,
+    /// Where to go on from; an engine that cannot, begins anew.
+    pub resume: Option<Resume>,
 }
 
 /// Who watches a run, on the thread that runs it.
@@ -67,6 +79,14 @@ pub trait Observer {
     fn progress(&mut self, phase: &str, step: u32, steps: u32);
     /// Whether to stop. Looked at between steps.
     fn cancelled(&self) -> bool;
+
+    /// Whether what stands after step `step` is to be kept, to go on from if this attempt does not end.
+    fn keeps(&self, _step: u32) -> bool {
+        false
+    }
+
+    /// Keeps it.
+    fn keep(&mut self, _resume: Resume) {}
 }
 
 /// An observer that does not care.
@@ -89,6 +109,11 @@ pub trait Engine: Send {
     /// The model it runs; `none` for an engine without weights.
     fn model(&self) -> String;
 
+    /// What tells its results from another engine's: two of one identity go on from each other's steps.
+    fn identity(&self) -> String {
+        format!("{} {}", self.name(), self.model())
+    }
+
     /// Makes the field, `[resolution + 1; 3]` samples at most.
     ///
     /// # Errors
@@ -99,6 +124,19 @@ pub trait Engine: Send {
         request: &Request,
         observer: &mut dyn Observer,
     ) -> Result<Field, EngineError>;
+}
+
+/// The provenance of a field that no weights and no noise went into.
+pub(crate) fn without_weights(engine: &str, resolution: u32) -> Provenance {
+    Provenance {
+        engine: engine.to_owned(),
+        model: "none".to_owned(),
+        weights_sha256: None,
+        seed: 0,
+        steps: 0,
+        guidance: 0.0,
+        resolution,
+    }
 }
 
 /// Reports a step and stops the run where the observer asks for it.

@@ -19,8 +19,12 @@ pub enum EngineErrorKind {
     NoSubject,
     /// The request asks for what the engine cannot do.
     Unsupported,
-    /// The device has too little memory.
+    /// The run would need more memory than it may use; nothing was begun.
+    InsufficientMemory,
+    /// The device ran out of memory.
     OutOfMemory,
+    /// The engine cannot be had here: no such device, no such checkpoint, or a damaged one.
+    Unavailable,
     /// Anything else.
     Failed,
 }
@@ -51,6 +55,8 @@ impl EngineError {
             EngineErrorKind::Cancelled => None,
             EngineErrorKind::NoSubject => Some(Code::NoSubject),
             EngineErrorKind::Unsupported => Some(Code::UnsupportedOption),
+            EngineErrorKind::InsufficientMemory => Some(Code::InsufficientMemory),
+            EngineErrorKind::Unavailable => Some(Code::EngineUnavailable),
             EngineErrorKind::OutOfMemory => Some(Code::OutOfMemory),
             EngineErrorKind::Failed => Some(Code::EngineFailed),
         }

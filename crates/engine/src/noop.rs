@@ -1,9 +1,8 @@
 //! An engine that does nothing with the picture.
 
-use orfeas_contract::Provenance;
 use orfeas_field::{BlockState, Bounds, Field, HALO_EDGE, SparseGrid};
 
-use crate::engine::step;
+use crate::engine::{step, without_weights};
 use crate::{Engine, EngineError, Observer, Picture, Request};
 
 pub(crate) const NAME: &str = "noop";
@@ -47,15 +46,7 @@ impl Engine for Noop {
             BlockState::Dense
         });
         step(observer, "volume", 1, 1)?;
-        let provenance = Provenance {
-            engine: NAME.to_owned(),
-            model: self.model(),
-            weights_sha256: None,
-            seed: 0,
-            steps: 0,
-            guidance: 0.0,
-            resolution: RESOLUTION,
-        };
+        let provenance = without_weights(NAME, RESOLUTION);
         Ok(Field { grid, bounds: Bounds::cube(BOUND), provenance })
     }
 }

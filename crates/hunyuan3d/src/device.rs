@@ -113,13 +113,38 @@ pub(crate) fn precision_name(dtype: DType) -> &'static str {
     }
 }
 
+/// A failure that the device reports, by Burn only as text.
+pub(crate) fn device_failure(what: &str) -> ModelError {
+    let lower = what.to_lowercase();
+    if ["out of memory", "outofmemory", "out_of_memory", "buffer too big"].iter().any(|word| lower.contains(word)) {
+        return ModelError::new(ModelErrorKind::OutOfMemory, format!("the device ran out of memory: {what}"));
+    }
+    ModelError::new(ModelErrorKind::Compute, format!("the device failed: {what}"))
+}
+
+/// Runs work whose failure Burn may report by a panic, and makes an error of it. The device's unused memory is given
+/// back then, so that the next run begins as the first did.
+pub(crate) fn guarded<B: Backend, T>(
+    device: &B::Device,
+    work: impl FnOnce() -> Result<T, ModelError>,
+) -> Result<T, ModelError> {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(device_failure(text.unwrap_or("it broke off")))
+    });
+    if outcome.is_err() {
+        B::memory_cleanup(device);
+    }
+    outcome
+}
+
 /// A tensor's values on the host, in float32.
 ///
 /// # Errors
 /// [`ModelErrorKind::Compute`] where the device failed or a value is no finite number.
 pub(crate) fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>, ModelError> {
     let failed = |what: String| ModelError::new(ModelErrorKind::Compute, what);
-    let data = tensor.try_into_data().map_err(|error| failed(format!("the device failed: {error}")))?;
+    let data = tensor.try_into_data().map_err(|error| device_failure(&error.to_string()))?;
     let values: Vec<f32> = data
         .convert_dtype(DType::F32)
         .into_vec()

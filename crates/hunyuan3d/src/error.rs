@@ -19,8 +19,10 @@ pub enum ModelErrorKind {
     Device,
     /// The request is outside what this model can do.
     Request,
-    /// The job does not fit the memory it may use.
+    /// The job does not fit the memory it may use; nothing was begun.
     Memory,
+    /// The device ran out of memory.
+    OutOfMemory,
     /// The picture shows nothing to encode.
     NoSubject,
     /// The caller asked to stop.

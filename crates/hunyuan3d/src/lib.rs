@@ -10,6 +10,7 @@
 //! reference implementation (PyPI `hy3dgen` 2.0.2), read and written anew; what it gets wrong is said where it is put
 //! right. This crate knows neither tokio nor NATS.
 
+pub mod bench;
 pub mod conditioner;
 pub mod config;
 mod device;
@@ -19,9 +20,11 @@ mod error;
 pub mod image;
 pub mod kernels;
 pub mod layers;
+pub mod memory;
 mod model;
 pub mod noise;
 mod open;
+pub mod presets;
 mod resample;
 pub mod schedule;
 pub mod trace;

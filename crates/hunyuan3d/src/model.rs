@@ -6,17 +6,20 @@ use std::path::Path;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
+use crate::ModelError;
+#[cfg(doc)]
+use crate::ModelErrorKind;
 use crate::conditioner::{Conditioner, ProcessedView};
 use crate::config::{ModelConfig, read_vae};
-use crate::device::{Precision, read};
+use crate::device::{Precision, device_failure, read};
 use crate::dit::Denoiser;
+use crate::image::VIEWS;
 use crate::kernels::Kernels;
 use crate::noise;
 use crate::schedule::Schedule;
 use crate::vae::ShapeVae;
 use crate::volume::{self, Volume, VolumeOptions, VolumeWatch};
 use crate::weights::{Checkpoint, LoadProgress, Source, Weights};
-use crate::{ModelError, ModelErrorKind};
 
 /// A model on a device.
 #[derive(Debug)]
@@ -92,12 +95,12 @@ impl<B: Kernels> Model<B> {
         precision: Precision,
         progress: &mut LoadProgress<'_>,
     ) -> Result<Self, ModelError> {
-        let mut config = ModelConfig::read(folder)?;
+        let config = ModelConfig::read(folder)?;
         let checkpoint = Checkpoint::open(folder)?;
         match vae {
             None => Self::from_source(config, &checkpoint, &checkpoint, device, precision, progress),
             Some(vae) => {
-                config.vae = read_vae(vae)?;
+                let config = config.with_vae(read_vae(vae)?)?;
                 let decoder = Checkpoint::open(vae)?.below("vae.");
                 Self::from_source(config, &Except(&checkpoint, "vae."), &decoder, device, precision, progress)
             }
@@ -158,13 +161,34 @@ impl<B: Kernels> Model<B> {
             crate::config::Views::One => 1,
             crate::config::Views::Several(views) => views,
         };
-        if views.is_empty() || views.len() > most || views.iter().any(|view| view.index >= most) {
+        if views.is_empty() || views.len() > most {
             return Err(ModelError::request(format!("the model takes from 1 to {most} views, not {}", views.len())));
         }
-        let input = self.conditioner.input(views);
+        // In the order of their places, whatever the caller's: sums over tokens round differently in another.
+        let mut views = views.to_vec();
+        views.sort_by_key(|view| view.index);
+        for (at, view) in views.iter().enumerate() {
+            let name =
+                VIEWS.get(view.index).map_or_else(|| format!("number {}", view.index), |name| (*name).to_owned());
+            if view.index >= most {
+                return Err(ModelError::request(format!("the model has no place for a view {name:?}")));
+            }
+            if at > 0 && views[at - 1].index == view.index {
+                return Err(ModelError::request(format!("the view {name:?} was given twice")));
+            }
+            if view.size == 0 || view.image.len() != 3 * view.size * view.size {
+                return Err(ModelError::request(format!(
+                    "the view {name:?} has {} values, which is no picture of 3 times {} by {}",
+                    view.image.len(),
+                    view.size,
+                    view.size
+                )));
+            }
+        }
+        let input = self.conditioner.input(&views);
         let side = self.config.conditioner.image_size;
         probe.tensor("dino_input", &[views.len(), 3, side, side], &mut || Ok(input.clone()))?;
-        let mut condition = self.conditioner.forward(input, views, &self.device, self.dtype);
+        let mut condition = self.conditioner.forward(input, &views, &self.device, self.dtype);
         if self.config.classifier_free_guidance() {
             let nothing = condition.zeros_like();
             condition = Tensor::cat(vec![condition, nothing], 0);
@@ -285,8 +309,7 @@ impl<B: Kernels> Model<B> {
     /// # Errors
     /// [`ModelErrorKind::Compute`] where it failed.
     pub fn wait(&self) -> Result<(), ModelError> {
-        let failed = |error| ModelError::new(ModelErrorKind::Compute, format!("the device failed: {error}"));
-        B::sync(&self.device).map_err(failed)
+        B::sync(&self.device).map_err(|error| device_failure(&error.to_string()))
     }
 }
 

@@ -7,7 +7,7 @@ use burn_flex::{Flex, FlexDevice};
 
 use crate::conditioner::ProcessedView;
 use crate::config::ModelConfig;
-use crate::device::{DeviceName, Precision};
+use crate::device::{DeviceName, Precision, guarded};
 use crate::kernels::Kernels;
 use crate::model::{Latents, Model, NoProbe};
 use crate::trace::{Trace, TraceRequest, trace};
@@ -143,6 +143,16 @@ impl<B: Kernels> ShapeModel for Model<B> {
     }
 
     fn generate(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError> {
+        guarded::<B, _>(self.device(), || self.make(request, watch))
+    }
+
+    fn trace(&self, request: &TraceRequest) -> Result<Trace, ModelError> {
+        guarded::<B, _>(self.device(), || trace(self, request))
+    }
+}
+
+impl<B: Kernels> Model<B> {
+    fn make(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError> {
         step(watch, Phase::Encode, 0, 1)?;
         let condition = self.encode(&request.views, &mut NoProbe)?;
         self.wait()?;
@@ -174,10 +184,6 @@ impl<B: Kernels> ShapeModel for Model<B> {
             )
         };
         self.volume(tokens, &request.volume, &mut decoding)
-    }
-
-    fn trace(&self, request: &TraceRequest) -> Result<Trace, ModelError> {
-        trace(self, request)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::kernels::Kernels;
 use crate::model::{Latents, Model, Probe};
 use crate::schedule::{Schedule, consistency_table};
 use crate::volume::{Method, Volume, VolumeOptions};
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, Source};
 use crate::{ModelError, image as pictures};
 
 /// Resolution of the dense grid.
@@ -47,7 +47,7 @@ impl TraceRequest {
     pub fn take_noise(&mut self, path: &Path) -> Result<(), ModelError> {
         let file = Checkpoint::open_path(path)?;
         self.latents = Some(file.any("latents_0")?.1);
-        self.queries = file.any("queries").ok().map(|(_, values)| values);
+        self.queries = if file.has("queries") { Some(file.any("queries")?.1) } else { None };
         Ok(())
     }
 }
@@ -98,6 +98,9 @@ impl Probe for Trace {
 /// # Errors
 /// As the stages'.
 pub fn trace<B: Kernels>(model: &Model<B>, request: &TraceRequest) -> Result<Trace, ModelError> {
+    if let Some(queries) = request.queries.as_ref().filter(|q| q.is_empty() || !q.len().is_multiple_of(3)) {
+        return Err(ModelError::request(format!("the queries have {} values, which are no points", queries.len())));
+    }
     let mut trace = Trace::default();
     let config = &model.config.image_processor;
     let mut views = Vec::new();

@@ -4,9 +4,10 @@
 //! best; so nobody else ever touches the engine.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use orfeas_engine::{Engine, EngineError, EngineErrorKind, Observer, Picture, Request};
+use orfeas_engine::{Engine, EngineError, EngineErrorKind, EngineSpec, Observer, Picture, Request, Resume};
 use orfeas_field::Field;
 use orfeas_stage::ServiceError;
 use tokio::sync::{mpsc, oneshot};
@@ -18,24 +19,35 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 const WAITING: usize = 64;
 
 /// A step of a running job.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub phase: String,
     pub step: u32,
     pub steps: u32,
+    /// Seconds until the phase ends, if it goes on as it has.
+    pub seconds_left: Option<f64>,
+}
+
+/// What a running job lets its service know.
+#[derive(Clone, Debug)]
+pub enum Update {
+    Step(Step),
+    Keep(Resume),
 }
 
 struct Task {
     picture: Picture,
     request: Request,
     cancel: CancellationToken,
-    progress: mpsc::Sender<Step>,
+    progress: mpsc::Sender<Update>,
+    keep_every: u32,
     answer: oneshot::Sender<Result<Field, EngineError>>,
 }
 
 /// The way to the device thread.
 pub struct Device {
     tasks: SyncSender<Task>,
+    identity: Arc<OnceLock<String>>,
     loaded: std::sync::Mutex<Option<oneshot::Receiver<Result<(), EngineError>>>>,
 }
 
@@ -44,11 +56,14 @@ impl Device {
     ///
     /// # Errors
     /// [`ServiceError::Own`] where the system gives no thread.
-    pub fn start(engine: &'static str, resolution: u32) -> Result<Self, ServiceError> {
+    pub fn start(spec: EngineSpec, mut progress: impl FnMut(u8) + Send + 'static) -> Result<Self, ServiceError> {
         let (tasks, queue) = sync_channel(WAITING);
         let (say_loaded, loaded) = oneshot::channel();
-        let thread = move || match orfeas_engine::create(engine, resolution) {
+        let identity = Arc::new(OnceLock::new());
+        let known = identity.clone();
+        let thread = move || match orfeas_engine::create(&spec, &mut progress) {
             Ok(engine) => {
+                let _ = known.set(engine.identity());
                 let _ = say_loaded.send(Ok(()));
                 serve(engine, &queue);
             }
@@ -60,7 +75,7 @@ impl Device {
             .name("orfeas-device".into())
             .spawn(thread)
             .map_err(|error| ServiceError::Own(format!("no device thread: {error}")))?;
-        Ok(Self { tasks, loaded: std::sync::Mutex::new(Some(loaded)) })
+        Ok(Self { tasks, identity, loaded: std::sync::Mutex::new(Some(loaded)) })
     }
 
     /// Waits until the engine is loaded; to be called once.
@@ -76,7 +91,12 @@ impl Device {
         }
     }
 
-    /// Computes a field. The steps come through `progress`; one that nobody takes in time is left out.
+    /// What tells this engine's results from another's; empty until it is loaded.
+    pub fn identity(&self) -> &str {
+        self.identity.get().map_or("", String::as_str)
+    }
+
+    /// Computes a field. With `keep_every` above 0, what to go on from is kept after every so many steps. The steps come through `progress`; one that nobody takes in time is left out.
     ///
     /// # Errors
     /// [`EngineError`]; `Failed` where the device thread is gone.
@@ -85,11 +105,12 @@ impl Device {
         picture: Picture,
         request: Request,
         cancel: CancellationToken,
-        progress: mpsc::Sender<Step>,
+        progress: mpsc::Sender<Update>,
+        keep_every: u32,
     ) -> Result<Field, EngineError> {
         let gone = || EngineError::new(EngineErrorKind::Failed, "the device thread is gone");
         let (answer, answered) = oneshot::channel();
-        self.tasks.try_send(Task { picture, request, cancel, progress, answer }).map_err(|_| gone())?;
+        self.tasks.try_send(Task { picture, request, cancel, progress, keep_every, answer }).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
 }
@@ -101,7 +122,13 @@ fn serve(mut engine: Box<dyn Engine>, queue: &Receiver<Task>) {
             let _ = task.answer.send(Err(EngineError::cancelled()));
             continue;
         }
-        let mut watch = Watch { task_cancel: &task.cancel, progress: &task.progress, last: None };
+        let mut watch = Watch {
+            task_cancel: &task.cancel,
+            progress: &task.progress,
+            keep_every: task.keep_every,
+            last: None,
+            began: None,
+        };
         let run = std::panic::AssertUnwindSafe(|| engine.generate(&task.picture, &task.request, &mut watch));
         let result = std::panic::catch_unwind(run)
             .unwrap_or_else(|_| Err(EngineError::new(EngineErrorKind::Failed, "the engine broke off")));
@@ -111,28 +138,56 @@ fn serve(mut engine: Box<dyn Engine>, queue: &Receiver<Task>) {
 
 struct Watch<'a> {
     task_cancel: &'a CancellationToken,
-    progress: &'a mpsc::Sender<Step>,
+    progress: &'a mpsc::Sender<Update>,
+    keep_every: u32,
     last: Option<(String, Instant)>,
+    /// When the present phase began, and at which step: a resumed one does not begin at 0.
+    began: Option<(String, Instant, u32)>,
+}
+
+impl Watch<'_> {
+    fn seconds_left(&mut self, phase: &str, step: u32, steps: u32) -> Option<f64> {
+        if self.began.as_ref().is_none_or(|(began, ..)| began != phase) {
+            self.began = Some((phase.to_owned(), Instant::now(), step));
+        }
+        let (_, at, first) = self.began.as_ref()?;
+        let done = step.checked_sub(*first).filter(|done| *done > 0)?;
+        Some(at.elapsed().as_secs_f64() / f64::from(done) * f64::from(steps.saturating_sub(step)))
+    }
 }
 
 impl Observer for Watch<'_> {
     fn progress(&mut self, phase: &str, step: u32, steps: u32) {
+        let seconds_left = self.seconds_left(phase, step, steps);
         let due = self.last.as_ref().is_none_or(|(last, at)| last != phase || at.elapsed() >= PROGRESS_EVERY);
         if due || step == steps {
             self.last = Some((phase.to_owned(), Instant::now()));
             // A full channel means that nobody keeps up with the steps; the job must not wait for that.
-            let _ = self.progress.try_send(Step { phase: phase.to_owned(), step, steps });
+            let _ = self.progress.try_send(Update::Step(Step { phase: phase.to_owned(), step, steps, seconds_left }));
         }
     }
 
     fn cancelled(&self) -> bool {
         self.task_cancel.is_cancelled()
     }
+
+    fn keeps(&self, step: u32) -> bool {
+        self.keep_every > 0 && step > 0 && step.is_multiple_of(self.keep_every)
+    }
+
+    fn keep(&mut self, resume: Resume) {
+        // One that finds no room is left out; the one before it is as good, only older.
+        let _ = self.progress.try_send(Update::Keep(resume));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spec(name: &str, resolution: u32) -> EngineSpec {
+        EngineSpec { name: name.to_owned(), resolution, model: None }
+    }
 
     fn picture() -> Picture {
         let rgba = (0..64 * 64).flat_map(|i| [0, 0, 0, if (i / 64 % 64) > 20 && i % 64 > 20 { 255 } else { 0 }]);
@@ -141,22 +196,23 @@ mod tests {
 
     #[tokio::test]
     async fn an_engine_that_is_not_there_says_so() {
-        let device = Device::start("dream", 64).unwrap();
+        let device = Device::start(spec("dream", 64), |_| {}).unwrap();
         let error = device.loaded().await.unwrap_err().to_string();
         assert!(error.contains("dream") && error.contains("inflate"), "{error}");
     }
 
     #[tokio::test]
     async fn a_field_comes_with_its_steps_and_a_cancelled_job_costs_nothing() {
-        let device = Device::start("inflate", 32).unwrap();
+        let device = Device::start(spec("inflate", 32), |_| {}).unwrap();
         device.loaded().await.unwrap();
         let (progress, mut steps) = mpsc::channel(64);
         let token = CancellationToken::new();
-        let computed = device.generate(picture(), Request::default(), token.clone(), progress.clone()).await.unwrap();
+        let computed =
+            device.generate(picture(), Request::default(), token.clone(), progress.clone(), 0).await.unwrap();
         assert!(computed.grid.has_inside());
         assert!(steps.recv().await.is_some());
         token.cancel();
-        let error = device.generate(picture(), Request::default(), token, progress).await.err().unwrap();
+        let error = device.generate(picture(), Request::default(), token, progress, 0).await.err().unwrap();
         assert_eq!(error.kind(), EngineErrorKind::Cancelled);
     }
 }

@@ -6,15 +6,16 @@ use orfeas_bus::work::Delivery;
 use orfeas_bus::{Bus, BusError, client, events, objects};
 use orfeas_contract::{
     Code, Event, EventBody, EventKind, ExportWork, Failure, Generated, InferWork, JobId, Progress, Stage, StageTiming,
-    State, seconds_between, subjects,
+    State, WorkCommon, seconds_between, subjects,
 };
 use orfeas_engine::{EngineError, Picture, Request};
-use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token};
+use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token, read_work};
 use orfeas_vision::Limits;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::device::{Device, Step};
+use crate::device::{Device, Step, Update};
+use crate::resume::{self, Kept};
 
 /// The stage `infer`.
 pub struct Generate {
@@ -24,6 +25,8 @@ pub struct Generate {
     pub device: Device,
     /// The engine that it runs.
     pub engine: &'static str,
+    /// Steps between stored latents; 0: none are stored.
+    pub checkpoint_every: u32,
 }
 
 /// The prepared picture is ours, but it came through a store that others can write to.
@@ -42,12 +45,7 @@ impl StageWork for Generate {
     type Task = InferWork;
 
     fn read(&self, delivery: &Delivery) -> Result<(Job, InferWork), (Option<JobId>, Failure)> {
-        let work: InferWork = serde_json::from_slice(&delivery.payload).map_err(|error| {
-            let sentence = format!("The work message cannot be read: {error}.");
-            (subjects::job_of(&delivery.subject), Failure::new(Stage::Infer, Code::Internal, sentence))
-        })?;
-        let job = Job { id: work.job.clone(), trace: work.traceparent.clone(), timings: work.timings, sequence: None };
-        Ok((job, work))
+        read_work(Self::STAGE, delivery)
     }
 
     async fn admit(&self, job: &Job, _: &InferWork, delivery: &Delivery) -> Result<Admission, BusError> {
@@ -61,7 +59,7 @@ impl StageWork for Generate {
         delivery: &Delivery,
         cancel: &CancellationToken,
     ) -> Result<Worked, Halt> {
-        if let Some(wanted) = work.options.engine.as_deref().filter(|wanted| *wanted != self.engine) {
+        if let Some(wanted) = work.common.options.engine.as_deref().filter(|wanted| *wanted != self.engine) {
             let sentence = format!("The engine {wanted:?} is not there; this pipeline runs {:?}.", self.engine);
             return Err(Failure::new(Stage::Infer, Code::EngineUnavailable, sentence).into());
         }
@@ -77,11 +75,12 @@ impl StageWork for Generate {
         let name = format!("{}/{}.field", job.id, attempt_token(delivery.attempt));
         let artifact = objects::put(&self.bus, subjects::BUCKET_FIELDS, &name, bytes).await?;
         let now = orfeas_contract::now();
-        let timing = StageTiming { queued: seconds_between(work.queued, begun), worked: seconds_between(begun, now) };
+        let timing =
+            StageTiming { queued: seconds_between(work.common.queued, begun), worked: seconds_between(begun, now) };
         let event = EventBody::Generated(Generated {
             field: artifact,
             provenance,
-            timings: work.timings.with(Stage::Infer, timing),
+            timings: work.common.timings.with(Stage::Infer, timing),
         });
         let event = Event::new(job.id.clone(), now, event);
         let event = events::publish_once(&self.bus, &event, job.trace.as_ref()).await?;
@@ -121,19 +120,29 @@ impl Generate {
         cancel: &CancellationToken,
     ) -> Result<(Bytes, orfeas_contract::Provenance), Halt> {
         let request = Request {
-            seed: work.options.seed.unwrap_or_default(),
-            steps: work.options.steps,
-            guidance: work.options.guidance,
-            resolution: work.options.resolution,
+            seed: work.common.options.seed.unwrap_or_default(),
+            steps: work.common.options.steps,
+            guidance: work.common.options.guidance,
+            resolution: work.common.options.resolution,
+            resume: None,
         };
+        let kept = Kept::of(self.device.identity(), &request);
+        let resume = if delivery.attempt > 1 { resume::find(&self.bus, &job.id, &kept).await } else { None };
+        if let Some(resume) = &resume {
+            tracing::info!(job = %job.id, step = resume.step, "going on from an earlier attempt's latents");
+        }
+        let request = Request { resume, ..request };
         // Dropped with this future: when the service must stop, the device's work for it stops too.
         let stop = cancel.child_token();
         let _guard = stop.clone().drop_guard();
         let (progress, mut steps) = mpsc::channel(64);
-        let compute = self.device.generate(picture, request, stop, progress);
+        let compute = self.device.generate(picture, request, stop, progress, self.checkpoint_every);
         let tell = async {
-            while let Some(step) = steps.recv().await {
-                self.tell(job, delivery, step).await;
+            while let Some(update) = steps.recv().await {
+                match update {
+                    Update::Step(step) => self.tell(job, delivery, step).await,
+                    Update::Keep(resume) => resume::keep(&self.bus, &job.id, delivery.attempt, &kept, &resume).await,
+                }
             }
         };
         let (computed, ()) = tokio::join!(compute, tell);
@@ -151,8 +160,8 @@ impl Generate {
     }
 
     async fn tell(&self, job: &Job, delivery: &Delivery, step: Step) {
-        let Step { phase, step, steps } = step;
-        let body = Progress { stage: Stage::Infer, phase, step, steps, attempt: delivery.attempt };
+        let Step { phase, step, steps, seconds_left } = step;
+        let body = Progress { stage: Stage::Infer, phase, step, steps, seconds_left, attempt: delivery.attempt };
         let event = Event::new(job.id.clone(), orfeas_contract::now(), EventBody::Progress(body));
         events::publish_progress(&self.bus, &event, job.trace.as_ref()).await;
     }
@@ -162,18 +171,16 @@ impl Generate {
             return Err(Failure::new(Stage::Infer, Code::Internal, "the generated event is of another kind").into());
         };
         let next = ExportWork {
-            job: job.id.clone(),
-            options: work.options.clone(),
+            common: WorkCommon { queued: orfeas_contract::now(), timings: generated.timings, ..work.common.clone() },
             field: generated.field,
             provenance: generated.provenance,
-            submitted: work.submitted,
-            queued: orfeas_contract::now(),
-            timings: generated.timings,
-            traceparent: job.trace.clone(),
         };
         client::queue(&self.bus, Stage::Export, &job.id, &next).await?;
         // The event carries on from here: whatever comes again needs the picture no more.
-        objects::discard(&self.bus, &work.picture).await;
+        objects::discard(&self.bus, &work.picture);
+        if self.checkpoint_every > 0 {
+            resume::forget(&self.bus, &job.id).await;
+        }
         Ok(Worked::Done)
     }
 }

@@ -5,9 +5,12 @@
 
 mod device;
 mod generate;
+mod resume;
+mod spec;
 
 use orfeas_service::Context;
 use orfeas_service::config::InferConfig;
+use orfeas_service::metrics::Metric;
 use orfeas_stage::ServiceError;
 
 /// Runs the service until its shutdown is asked for.
@@ -17,12 +20,21 @@ use orfeas_stage::ServiceError;
 pub async fn run(config: InferConfig, context: Context) -> Result<(), ServiceError> {
     context.readiness.not_ready("engine", format!("loading engine {}", config.engine));
     let bus = orfeas_stage::connect(&config.common, &context).await?;
-    let device = device::Device::start(config.engine.name(), config.resolution)?;
-    let ready = context.readiness.clone();
+    let name = config.engine.name();
+    let gauge =
+        Metric::EngineLoaded.gauge_vec(&context.registry).map_err(ServiceError::Metric)?.with_label_values(&[name]);
+    let (ready, loading, ratio) = (context.readiness.clone(), context.readiness.clone(), gauge.clone());
+    let progress = move |percent: u8| {
+        ratio.set(f64::from(percent) / 100.0);
+        loading.not_ready("engine", format!("loading model {percent} %"));
+    };
+    let device = device::Device::start(spec::of(&config)?, progress)?;
     let loaded = device.loaded();
-    let stage = generate::Generate { bus: bus.clone(), device, engine: config.engine.name() };
+    let checkpoint_every = config.checkpoint_every;
+    let stage = generate::Generate { bus: bus.clone(), device, engine: name, checkpoint_every };
     let load = async {
         loaded.await?;
+        gauge.set(1.0);
         ready.ready("engine");
         Ok(())
     };

@@ -25,10 +25,9 @@ mod silhouette;
 mod thin;
 mod volume;
 
-use orfeas_contract::Provenance;
 use orfeas_field::{Bounds, Field};
 
-use crate::engine::step;
+use crate::engine::{step, without_weights};
 use crate::{Engine, EngineError, EngineErrorKind, Observer, Picture, Request};
 
 pub(crate) const NAME: &str = "inflate";
@@ -115,15 +114,7 @@ impl Engine for Inflate {
         step(observer, "volume", 1, 2)?;
         let grid = volume::volume(&profile);
         step(observer, "volume", 2, 2)?;
-        let provenance = Provenance {
-            engine: NAME.to_owned(),
-            model: self.model(),
-            weights_sha256: None,
-            seed: 0,
-            steps: 0,
-            guidance: 0.0,
-            resolution,
-        };
+        let provenance = without_weights(NAME, resolution);
         Ok(Field { grid, bounds: Bounds::cube(silhouette::BOUND), provenance })
     }
 }

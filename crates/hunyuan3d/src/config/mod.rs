@@ -73,6 +73,14 @@ impl ModelConfig {
         config.check()
     }
 
+    /// This model with another shape decoder.
+    ///
+    /// # Errors
+    /// [`crate::ModelErrorKind::Config`] where the decoder does not take the latents that the transformer makes.
+    pub fn with_vae(self, vae: VaeConfig) -> Result<Self, ModelError> {
+        Self { vae, ..self }.check()
+    }
+
     fn check(self) -> Result<Self, ModelError> {
         let (conditioner, denoiser) = (&self.conditioner.dino, &self.denoiser);
         if conditioner.hidden_size != denoiser.context_in_dim {

@@ -34,6 +34,21 @@ pub fn nothing_left(root: &Map<String, Value>) -> Result<(), ModelError> {
     }
 }
 
+/// The path of the field that is at fault, below `path`: the one without which the error is another. Serde tells what
+/// is wrong with a value, not where it stands.
+fn culprit<T: DeserializeOwned>(params: &Value, path: &str, error: &str) -> Option<String> {
+    // No section of ours has so many fields, and each costs a reading of all.
+    const MOST: usize = 64;
+    let fields = params.pointer(path)?.as_object().filter(|fields| fields.len() <= MOST)?;
+    fields.keys().find_map(|name| {
+        let mut without = params.clone();
+        without.pointer_mut(path)?.as_object_mut()?.remove(name);
+        let other = serde_json::from_value::<T>(without).err().map(|other| other.to_string());
+        let inner = format!("{path}/{name}");
+        (other.as_deref() != Some(error)).then(|| culprit::<T>(params, &inner, error).unwrap_or(inner))
+    })
+}
+
 impl Section {
     /// Takes a section out of the file.
     pub fn take(root: &mut Map<String, Value>, name: &'static str) -> Result<Self, ModelError> {
@@ -74,7 +89,13 @@ impl Section {
 
     /// Reads the parameters; an unknown one is an error that names it.
     pub fn params<T: DeserializeOwned>(&self) -> Result<T, ModelError> {
-        serde_json::from_value(self.params.clone()).map_err(|error| self.wrong(&error.to_string()))
+        serde_json::from_value(self.params.clone()).map_err(|error| {
+            let error = error.to_string();
+            match culprit::<T>(&self.params, "", &error) {
+                Some(path) => self.wrong(&format!("{}: {error}", path[1..].replace('/', "."))),
+                None => self.wrong(&error),
+            }
+        })
     }
 
     /// Refuses parameters where there are none to have.

@@ -34,7 +34,7 @@ pub enum Method {
 }
 
 /// What is asked of a decoder.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct VolumeOptions {
     /// How.
     pub method: Method,
@@ -49,13 +49,16 @@ pub struct VolumeOptions {
     /// Whether refinement goes on until the surface is closed, where a level's band misses a part of it, and samples
     /// that were not asked get a side. The reference stops after the band and leaves NaN.
     pub close: bool,
+    /// A function that takes the network's place in what is refined and returned, after the network was run in full:
+    /// for benchmarks with random weights, whose own field has no surface to speak of.
+    pub score: Option<fn([f32; 3]) -> f32>,
 }
 
 impl VolumeOptions {
     /// The reference's box, level and chunk.
     #[must_use]
     pub fn new(method: Method, resolution: usize) -> Self {
-        Self { method, resolution, bounds: [[-1.01; 3], [1.01; 3]], level: 0.0, chunk: 8000, close: true }
+        Self { method, resolution, bounds: [[-1.01; 3], [1.01; 3]], level: 0.0, chunk: 8000, close: true, score: None }
     }
 }
 
@@ -78,6 +81,16 @@ pub fn decode<B: Kernels>(
 ) -> Result<Volume, ModelError> {
     if options.resolution < 4 || options.resolution > 1024 {
         return Err(ModelError::request(format!("a resolution of {} is not from 4 to 1024", options.resolution)));
+    }
+    let [low, high] = options.bounds;
+    if (0..3).any(|axis| !(low[axis].is_finite() && high[axis].is_finite() && low[axis] < high[axis])) {
+        return Err(ModelError::request(format!("a box from {low:?} to {high:?} holds nothing")));
+    }
+    if !options.level.is_finite() {
+        return Err(ModelError::request(format!("a level of {} is no finite number", options.level)));
+    }
+    if options.chunk == 0 {
+        return Err(ModelError::request("a chunk of 0 queries at a time never comes to an end"));
     }
     let device = tokens.device();
     let keys = geometry.keys(tokens);
@@ -133,8 +146,9 @@ impl<B: Kernels> Run<'_, '_, B> {
     }
 
     fn logits(&self, points: Vec<f32>, keys: &ShapeKeys<B>) -> Result<Vec<f32>, ModelError> {
-        let logits = self.geometry.logits(self.tensor(points), keys);
-        read(logits)
+        let scored = self.options.score.map(|score| points.as_chunks().0.iter().map(|p| score(*p)).collect());
+        let logits = read(self.geometry.logits(self.tensor(points), keys))?;
+        Ok(scored.unwrap_or(logits))
     }
 
     fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {

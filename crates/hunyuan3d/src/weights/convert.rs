@@ -39,20 +39,20 @@ pub fn width(dtype: Dtype) -> Option<usize> {
 
 fn narrow<const N: usize>(bytes: &[u8], to: DType, read: impl Fn([u8; N]) -> f32 + Sync) -> Option<Vec<u8>> {
     match to {
-        DType::F32 => each(bytes, read, |value| value.to_ne_bytes()),
-        DType::F16 => each(bytes, read, |value| f16::from_f32(value).to_ne_bytes()),
-        DType::BF16 => each(bytes, read, |value| bf16::from_f32(value).to_ne_bytes()),
+        // Each with the first magnitude that narrowing rounds to infinity; what is written is what must be finite.
+        DType::F32 => each(bytes, f32::INFINITY, read, |value| value.to_ne_bytes()),
+        DType::F16 => each(bytes, 65_520.0, read, |value| f16::from_f32(value).to_ne_bytes()),
+        DType::BF16 => each(bytes, f32::from_bits(0x7f7f_8000), read, |value| bf16::from_f32(value).to_ne_bytes()),
         _ => None,
     }
 }
 
 fn each<const N: usize, const M: usize>(
     bytes: &[u8],
+    limit: f32,
     read: impl Fn([u8; N]) -> f32 + Sync,
     write: impl Fn(f32) -> [u8; M] + Sync,
 ) -> Option<Vec<u8>> {
-    // Narrowing to half precision can overflow; what is written is what must be finite.
-    let limit = if M == 2 { 65_504.0 } else { f32::MAX };
     let mut out = vec![0u8; bytes.len() / N * M];
     let bad: usize = out
         .par_chunks_mut(GRAIN * M)
@@ -61,7 +61,7 @@ fn each<const N: usize, const M: usize>(
             let mut bad = 0;
             for (to, from) in out.as_chunks_mut::<M>().0.iter_mut().zip(bytes.as_chunks::<N>().0) {
                 let value = read(*from);
-                bad += usize::from(!(value.abs() <= limit));
+                bad += usize::from(!(value.abs() < limit));
                 *to = write(value);
             }
             bad

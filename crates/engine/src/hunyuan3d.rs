@@ -1,0 +1,212 @@
+//! The neural engine: a checkpoint of Hunyuan3D-2 behind the engine trait.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use image::RgbaImage;
+use orfeas_contract::Provenance;
+use orfeas_field::{Bounds, Field, SparseGrid};
+use orfeas_hunyuan3d::memory::MemoryNeed;
+use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
+use orfeas_hunyuan3d::weights::Checkpoint;
+use orfeas_hunyuan3d::{
+    Begin, DeviceName, Latents, ModelError, ModelErrorKind, Phase, Precision, ShapeModel, ShapeRequest, ShapeWatch,
+    checked, image as pictures, open,
+};
+
+use crate::{Engine, EngineError, EngineErrorKind, LoadProgress, Observer, Picture, Request, Resume};
+
+pub(crate) const NAME: &str = "hunyuan3d";
+
+/// The guidance scale where nobody says: the reference's.
+const GUIDANCE: f32 = 5.0;
+/// Steps of any schedule, at the most.
+const MOST_STEPS: u32 = 200;
+
+/// A checkpoint and how to run it.
+#[derive(Clone, Debug)]
+pub struct ModelSpec {
+    /// The checkpoint folder.
+    pub folder: PathBuf,
+    /// A folder with a shape decoder to use instead of the checkpoint's own.
+    pub vae: Option<PathBuf>,
+    /// Where it runs.
+    pub device: DeviceName,
+    /// In which precision; none: the device's own.
+    pub precision: Option<Precision>,
+    /// How fields are decoded; none: FlashVDM where the shape decoder was made for it, else hierarchical.
+    pub decoder: Option<Method>,
+    /// Queries that are decoded at a time, at the most.
+    pub chunk: usize,
+    /// Bytes of device memory that may be used; none: no bound.
+    pub memory: Option<u64>,
+}
+
+/// The neural engine.
+pub struct Hunyuan3d {
+    model: Box<dyn ShapeModel>,
+    label: String,
+    sha256: String,
+    resolution: u32,
+    decoder: Method,
+    chunk: usize,
+    need: MemoryNeed,
+    memory: Option<u64>,
+}
+
+impl Hunyuan3d {
+    /// Loads a checkpoint.
+    ///
+    /// # Errors
+    /// [`EngineErrorKind::Unavailable`] for a checkpoint or device that is not there or not known,
+    /// [`EngineErrorKind::InsufficientMemory`] where the weights alone are more than may be used.
+    pub fn load(spec: &ModelSpec, resolution: u32, progress: &mut LoadProgress<'_>) -> Result<Self, EngineError> {
+        check_resolution(resolution)?;
+        let precision = checked(spec.device, spec.precision).map_err(|error| loading(&error))?;
+        // Told apart from the run's own errors: whatever is wrong here is wrong for every job.
+        let checkpoint = Checkpoint::open(&spec.folder).map_err(|error| loading(&error))?;
+        let (model, sha256) = std::thread::scope(|scope| {
+            // The hash reads what loading reads, and goes along with it.
+            let hash = scope.spawn(|| checkpoint.sha256());
+            let mut told = None;
+            let mut percent = |done: u64, all: u64| {
+                let percent = (done * 100 / all.max(1)).min(100) as u8;
+                if told != Some(percent) {
+                    told = Some(percent);
+                    progress(percent);
+                }
+            };
+            let model = open(&spec.folder, spec.vae.as_deref(), spec.device, Some(precision), &mut percent);
+            (model, hash.join())
+        });
+        let model = model.map_err(|error| loading(&error))?;
+        let unhashed = |_| EngineError::new(EngineErrorKind::Unavailable, "hashing the weights broke off");
+        let sha256 = sha256.map_err(unhashed)?;
+        let config = model.config();
+        let need = MemoryNeed::of(config, precision);
+        if let Some(memory) = spec.memory {
+            need.fit(memory, 1).map_err(|error| engine_error(&error))?;
+        }
+        let folder = spec.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let narrow = config.vae.geo_decoder_downsample_ratio > 1 || !config.vae.geo_decoder_ln_post;
+        let made_for = if narrow { Method::FlashVdm } else { Method::Hierarchical };
+        Ok(Self {
+            label: format!("{folder} ({})", config.variant()),
+            sha256,
+            resolution,
+            decoder: spec.decoder.unwrap_or(made_for),
+            chunk: spec.chunk.max(1),
+            need,
+            memory: spec.memory,
+            model,
+        })
+    }
+}
+
+fn check_resolution(resolution: u32) -> Result<(), EngineError> {
+    if (16..=1024).contains(&resolution) {
+        return Ok(());
+    }
+    let sentence = format!("hunyuan3d reads fields at resolutions from 16 to 1024, not {resolution}");
+    Err(EngineError::new(EngineErrorKind::Unsupported, sentence))
+}
+
+fn loading(error: &ModelError) -> EngineError {
+    match error.kind() {
+        ModelErrorKind::Memory => engine_error(error),
+        _ => EngineError::new(EngineErrorKind::Unavailable, error.to_string()),
+    }
+}
+
+fn engine_error(error: &ModelError) -> EngineError {
+    let kind = match error.kind() {
+        ModelErrorKind::Cancelled => return EngineError::cancelled(),
+        ModelErrorKind::NoSubject => EngineErrorKind::NoSubject,
+        ModelErrorKind::Request => EngineErrorKind::Unsupported,
+        ModelErrorKind::Memory => EngineErrorKind::InsufficientMemory,
+        ModelErrorKind::OutOfMemory => EngineErrorKind::OutOfMemory,
+        ModelErrorKind::Device | ModelErrorKind::Config | ModelErrorKind::Weights => EngineErrorKind::Unavailable,
+        ModelErrorKind::Compute => EngineErrorKind::Failed,
+    };
+    EngineError::new(kind, error.to_string())
+}
+
+impl Engine for Hunyuan3d {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn model(&self) -> String {
+        self.label.clone()
+    }
+
+    fn identity(&self) -> String {
+        format!("{NAME} {}", self.sha256)
+    }
+
+    fn generate(
+        &mut self,
+        picture: &Picture,
+        request: &Request,
+        observer: &mut dyn Observer,
+    ) -> Result<Field, EngineError> {
+        picture.check()?;
+        let config = self.model.config();
+        let resolution = request.resolution.unwrap_or(self.resolution);
+        check_resolution(resolution)?;
+        let steps = request.steps.unwrap_or_else(|| config.default_steps()).clamp(1, MOST_STEPS);
+        let guidance = request.guidance.unwrap_or(GUIDANCE);
+        let chunk = match self.memory {
+            Some(memory) => self.need.fit(memory, self.chunk).map_err(|error| engine_error(&error))?,
+            None => self.chunk,
+        };
+        let pixels = RgbaImage::from_raw(picture.width, picture.height, picture.rgba.clone());
+        let pixels =
+            pixels.ok_or_else(|| EngineError::new(EngineErrorKind::Unsupported, "the picture has no pixels"))?;
+        let view =
+            pictures::process_prepared(&config.image_processor, &pixels, 0).map_err(|error| engine_error(&error))?;
+        let options = VolumeOptions { chunk, ..VolumeOptions::new(self.decoder, resolution as usize) };
+        let begin = match &request.resume {
+            Some(resume) if resume.step <= steps => {
+                Begin::Latents(Latents { step: resume.step as usize, values: resume.latents.clone() })
+            }
+            _ => Begin::Seed(request.seed),
+        };
+        let level = options.level;
+        let shape = ShapeRequest { views: vec![view], begin, steps, guidance: f64::from(guidance), volume: options };
+        let volume = self.model.generate(&shape, &mut Watch(observer)).map_err(|error| engine_error(&error))?;
+        let samples = [volume.samples; 3];
+        let grid = SparseGrid::from_dense(samples, &volume.values, level)
+            .ok_or_else(|| EngineError::new(EngineErrorKind::Failed, "the volume has another size than asked for"))?;
+        let provenance = Provenance {
+            engine: NAME.to_owned(),
+            model: self.label.clone(),
+            weights_sha256: Some(self.sha256.clone()),
+            seed: request.seed,
+            steps,
+            guidance,
+            // FlashVDM rounds what was asked for.
+            resolution: volume.samples as u32 - 1,
+        };
+        let [min, max] = volume.bounds;
+        Ok(Field { grid, bounds: Bounds { min, max }, provenance })
+    }
+}
+
+/// The model's watch over the engine's observer.
+struct Watch<'a>(&'a mut dyn Observer);
+
+impl ShapeWatch for Watch<'_> {
+    fn progress(&mut self, phase: Phase, done: usize, all: usize) -> ControlFlow<()> {
+        self.0.progress(phase.name(), done as u32, all as u32);
+        if self.0.cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn wants(&self, step: usize) -> bool {
+        self.0.keeps(step as u32)
+    }
+
+    fn keep(&mut self, latents: Latents) {
+        self.0.keep(Resume { step: latents.step as u32, latents: latents.values });
+    }
+}

@@ -1,0 +1,226 @@
+//! Times every stage of a model by itself, first call and steady state apart.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData};
+use burn_flex::{Flex, FlexDevice};
+use serde::Serialize;
+
+use crate::conditioner::ProcessedView;
+use crate::config::{ModelConfig, Views};
+use crate::device::{DeviceName, Precision, read};
+use crate::kernels::Kernels;
+use crate::model::{Latents, Model, NoProbe};
+use crate::noise;
+use crate::volume::{Method, VolumeOptions};
+use crate::weights::{Checkpoint, RandomWeights};
+use crate::{ModelError, checked};
+
+/// What to time.
+#[derive(Clone, Debug)]
+pub struct BenchRequest {
+    /// The model's sizes.
+    pub config: ModelConfig,
+    /// A checkpoint's weights; none: random ones.
+    pub folder: Option<std::path::PathBuf>,
+    /// Where.
+    pub device: DeviceName,
+    /// In which precision; none: the device's own.
+    pub precision: Option<Precision>,
+    /// Sampling steps that are timed.
+    pub steps: u32,
+    /// Resolution of the volume; 0: no volume, only the queries.
+    pub resolution: usize,
+    /// Queries at a time.
+    pub chunk: usize,
+    /// Queries of the stage `queries`.
+    pub queries: usize,
+    /// How the volume is decoded.
+    pub method: Method,
+    /// How often each stage is run after its first call.
+    pub repeat: usize,
+}
+
+/// The times of a stage, in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageTime {
+    /// Its name.
+    pub stage: String,
+    /// Of the first call, which may compile and allocate.
+    pub first_ms: f64,
+    /// The median of the calls after it.
+    pub steady_ms: f64,
+    /// Queries of a volume stage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries: Option<usize>,
+}
+
+/// What came out.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchReport {
+    /// Where.
+    pub device: String,
+    /// In which precision.
+    pub precision: String,
+    /// Parameters of the whole model.
+    pub parameters: u64,
+    /// Making or reading the weights and carrying them to the device.
+    pub load_ms: f64,
+    /// The stages in their order.
+    pub stages: Vec<StageTime>,
+}
+
+/// Runs the benchmark on the device that is asked for.
+///
+/// # Errors
+/// [`crate::ModelErrorKind::Device`] for a device that is not there; else as the stages'.
+pub fn bench(request: &BenchRequest) -> Result<BenchReport, ModelError> {
+    match request.device {
+        DeviceName::Cpu => run::<Flex>(request, FlexDevice),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(number) => run::<burn_cuda::Cuda>(request, crate::kernels::cuda::device(number)?),
+        #[cfg(not(feature = "cuda"))]
+        DeviceName::Cuda(_) => Err(crate::open::no_cuda()),
+    }
+}
+
+/// A torus with a ball through its hole: about the share of surface that a photographed object has.
+fn shape([x, y, z]: [f32; 3]) -> f32 {
+    let ring = (x * x + z * z).sqrt() - 0.62;
+    let torus = 0.24 - (ring * ring + y * y).sqrt();
+    let ball = 0.45 - (x * x + y * y + z * z).sqrt();
+    // As steep as trained logits are near a surface.
+    100.0 * torus.max(ball)
+}
+
+fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchReport, ModelError> {
+    let precision = checked(request.device, request.precision)?;
+    let begin = Instant::now();
+    let model = match &request.folder {
+        Some(folder) => Model::<B>::load(folder, None, device.clone(), precision, &mut |_, _| {})?,
+        None => {
+            let random = RandomWeights { seed: 1 };
+            Model::<B>::from_source(
+                request.config.clone(),
+                &random,
+                &random,
+                device.clone(),
+                precision,
+                &mut |_, _| {},
+            )?
+        }
+    };
+    model.wait()?;
+    let load_ms = milliseconds(begin);
+    let parameters = match &request.folder {
+        Some(folder) => Checkpoint::open(folder)?.parameters(),
+        None => count_parameters(&model),
+    };
+    let mut stages = Vec::new();
+
+    let size = request.config.image_processor.size as usize;
+    let views: Vec<_> = (0..match request.config.conditioner.views {
+        Views::One => 1,
+        Views::Several(views) => views,
+    })
+        .map(|index| ProcessedView { image: noise::normal(index as u64, 3 * size * size), size, index })
+        .collect();
+    let mut condition = None;
+    stages.push(timed("conditioner", request.repeat, || {
+        condition = Some(model.encode(&views, &mut NoProbe)?);
+        model.wait()
+    })?);
+    let Some(condition) = condition else { return Err(ModelError::request("nothing was timed")) };
+
+    // Each step by itself, from the watch that the sampler calls before it.
+    let mut marks = Vec::new();
+    let mut mark = |_: usize, _: usize, _: &mut dyn FnMut() -> Result<Latents, ModelError>| {
+        model.wait()?;
+        marks.push(Instant::now());
+        Ok(ControlFlow::Continue(()))
+    };
+    // A step more than is timed: the last one of a flow-matching schedule is not computed.
+    let latents = model.sample(&condition, model.noise(3), request.steps.max(2) + 1, 5.0, &mut mark, &mut NoProbe)?;
+    let mut steps: Vec<f64> = marks.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3).collect();
+    steps.truncate(request.steps.max(2) as usize);
+    stages.push(StageTime {
+        stage: "step".into(),
+        first_ms: steps.first().copied().unwrap_or(0.0),
+        steady_ms: median(steps.into_iter().skip(1).collect()),
+        queries: None,
+    });
+
+    let mut tokens = None;
+    stages.push(timed("shape decoder", request.repeat, || {
+        tokens = Some(model.tokens(latents.clone()));
+        model.wait()
+    })?);
+    let Some(tokens) = tokens else { return Err(ModelError::request("nothing was timed")) };
+
+    let keys = model.vae.geometry.keys(tokens.clone());
+    let mut queries = timed("queries", request.repeat, || {
+        let mut left = request.queries;
+        while left > 0 {
+            let count = left.min(request.chunk);
+            let points = TensorData::new(noise::normal(left as u64, 3 * count), [1, count, 3]);
+            let points = Tensor::<B, 3>::from_data(points, (&device, DType::F32));
+            read(model.vae.geometry.logits(points, &keys))?;
+            left -= count;
+        }
+        Ok(())
+    })?;
+    queries.queries = Some(request.queries);
+    stages.push(queries);
+
+    if request.resolution > 0 {
+        let options = VolumeOptions {
+            chunk: request.chunk,
+            score: Some(shape),
+            ..VolumeOptions::new(request.method, request.resolution)
+        };
+        let mut asked = 0;
+        let mut volume = timed("volume", request.repeat.min(1), || {
+            asked = 0;
+            let mut last = (0, 0);
+            model.volume(tokens.clone(), &options, &mut |level, _, done, _| {
+                asked += done - if last.0 == level { last.1 } else { 0 };
+                last = (level, done);
+                ControlFlow::Continue(())
+            })?;
+            Ok(())
+        })?;
+        volume.queries = Some(asked);
+        stages.push(volume);
+    }
+    Ok(BenchReport { device: B::name(&device), precision: precision.to_string(), parameters, load_ms, stages })
+}
+
+fn count_parameters<B: Backend>(model: &Model<B>) -> u64 {
+    use burn::module::Module as _;
+    (model.conditioner.num_params() + model.denoiser.num_params() + model.vae.num_params()) as u64
+}
+
+fn timed(stage: &str, repeat: usize, mut run: impl FnMut() -> Result<(), ModelError>) -> Result<StageTime, ModelError> {
+    let begin = Instant::now();
+    run()?;
+    let first_ms = milliseconds(begin);
+    let mut times = Vec::new();
+    for _ in 0..repeat {
+        let begin = Instant::now();
+        run()?;
+        times.push(milliseconds(begin));
+    }
+    let steady_ms = if times.is_empty() { first_ms } else { median(times) };
+    Ok(StageTime { stage: stage.to_owned(), first_ms, steady_ms, queries: None })
+}
+
+fn milliseconds(begin: Instant) -> f64 {
+    begin.elapsed().as_secs_f64() * 1e3
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}

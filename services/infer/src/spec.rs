@@ -1,0 +1,91 @@
+//! From the configuration to the engine that it asks for.
+
+use std::str::FromStr as _;
+
+use orfeas_engine::{Decoder, DeviceName, EngineSpec, ModelSpec, Precision};
+use orfeas_service::config::{self, DecoderName, EngineName, InferConfig};
+use orfeas_stage::ServiceError;
+
+/// Queries at a time where nobody says: enough to fill the device, few enough for its caches.
+const CPU_CHUNK: usize = 8_192;
+const GPU_CHUNK: usize = 65_536;
+
+/// What the configuration asks for.
+///
+/// # Errors
+/// [`ServiceError::Own`] for a GPU whose memory cannot be told, so that its limit cannot be kept.
+pub fn of(config: &InferConfig) -> Result<EngineSpec, ServiceError> {
+    let model = match (config.engine, &config.model_dir) {
+        (EngineName::Hunyuan3d, Some(folder)) => Some(model(config, folder)?),
+        _ => None,
+    };
+    Ok(EngineSpec { name: config.engine.name().to_owned(), resolution: config.resolution, model })
+}
+
+fn model(config: &InferConfig, folder: &std::path::Path) -> Result<ModelSpec, ServiceError> {
+    let own = if cfg!(feature = "cuda") { DeviceName::Cuda(0) } else { DeviceName::Cpu };
+    let device = match &config.device {
+        Some(name) => DeviceName::from_str(name).map_err(|error| ServiceError::Own(error.to_string()))?,
+        None => own,
+    };
+    let memory = match (device, config.gpu_memory_limit) {
+        (DeviceName::Cuda(number), Some(limit)) => {
+            let total = device_memory(number, config.cuda_visible_devices.as_deref())
+                .map_err(|why| ServiceError::Own(format!("the memory of cuda:{number} cannot be told: {why}")))?;
+            Some(limit.of_device(total))
+        }
+        _ => None,
+    };
+    let chunk = match (config.decode_chunk, device) {
+        (0, DeviceName::Cpu) => CPU_CHUNK,
+        (0, DeviceName::Cuda(_)) => GPU_CHUNK,
+        (chunk, _) => chunk,
+    };
+    Ok(ModelSpec {
+        folder: folder.to_owned(),
+        vae: config.vae_dir.clone(),
+        device,
+        precision: match config.precision {
+            config::Precision::Auto => None,
+            config::Precision::Float16 => Some(Precision::Float16),
+            config::Precision::Bfloat16 => Some(Precision::Bfloat16),
+            config::Precision::Float32 => Some(Precision::Float32),
+        },
+        decoder: match config.decoder {
+            DecoderName::Auto => None,
+            DecoderName::Dense => Some(Decoder::Dense),
+            DecoderName::Hierarchical => Some(Decoder::Hierarchical),
+            DecoderName::FlashVdm => Some(Decoder::FlashVdm),
+        },
+        chunk,
+        memory,
+    })
+}
+
+/// Bytes of a GPU's memory. CUDA counts what `CUDA_VISIBLE_DEVICES` leaves, NVML all there is.
+fn device_memory(number: usize, visible: Option<&str>) -> Result<u64, String> {
+    let nvml = nvml_wrapper::Nvml::init().map_err(|error| error.to_string())?;
+    let name = visible.map_or_else(|| Some(number.to_string()), |list| nth(list, number));
+    let name = name.ok_or_else(|| format!("CUDA_VISIBLE_DEVICES leaves no GPU of number {number}"))?;
+    let device = match name.parse::<u32>() {
+        Ok(index) => nvml.device_by_index(index),
+        Err(_) => nvml.device_by_uuid(name.as_str()),
+    };
+    let memory = device.and_then(|device| device.memory_info()).map_err(|error| error.to_string())?;
+    Ok(memory.total)
+}
+
+fn nth(list: &str, number: usize) -> Option<String> {
+    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).nth(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_counts_what_is_visible() {
+        assert_eq!(nth("2, GPU-0123,", 1).as_deref(), Some("GPU-0123"));
+        assert_eq!(nth("2", 1), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! The neural engine in the pipeline, on a tiny checkpoint: the real one would differ only in the folder.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use orfeas_contract::{EventBody, EventKind, JobId, Progress};
+use orfeas_service::config::Service;
+use orfeas_tests::{Pipeline, Setup, hashes, job, paths, pictures};
+
+fn checkpoint() -> PathBuf {
+    paths::repository().join("crates/hunyuan3d/tests/fixtures/parity/base")
+}
+
+fn setup(every: u32) -> Setup {
+    let infer = vec![
+        ("--model-dir", checkpoint().display().to_string()),
+        ("--device", "cpu".to_owned()),
+        ("--checkpoint-every", every.to_string()),
+    ];
+    Setup { engine: "hunyuan3d", resolution: 48, infer, ..Setup::default() }
+}
+
+/// Waits until the sampler says that it has done a step.
+async fn step(pipeline: &Pipeline, name: &JobId, wanted: u32) -> Progress {
+    let reached = |progress: &Progress| progress.phase == "sample" && progress.step >= wanted;
+    let found = |event: &orfeas_contract::Event| match &event.body {
+        EventBody::Progress(progress) if event.job == *name && reached(progress) => Some(progress.clone()),
+        _ => None,
+    };
+    pipeline.events.wait(&format!("step {wanted} of {name}"), |events| events.iter().find_map(found)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_makes_the_same_mesh_of_the_same_seed() {
+    let pipeline = setup(0).start().await;
+    let options = r#"{"engine":"hunyuan3d","seed":7,"steps":5,"guidance":5,"file_name":"thing.stl"}"#;
+    let first = pipeline.complete(&job("first"), options, pictures::disc(200)).await;
+    let provenance = &first.provenance;
+    assert_eq!((provenance.engine.as_str(), provenance.seed, provenance.steps), ("hunyuan3d", 7, 5));
+    assert!(provenance.model.starts_with("base"), "{}", provenance.model);
+    assert_eq!(provenance.weights_sha256.as_deref().map(str::len), Some(64));
+    assert!(first.report.watertight && first.report.manifold && first.report.volume_cm3 > 0.0);
+    let again = pipeline.complete(&job("again"), options, pictures::disc(200)).await;
+    assert_eq!(hashes(&again), hashes(&first), "the same seed, bit for bit");
+    let other = options.replace("\"seed\":7", "\"seed\":8");
+    let other = pipeline.complete(&job("other"), &other, pictures::disc(200)).await;
+    assert_ne!(hashes(&other), hashes(&first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_s_job_goes_on_from_its_latents() {
+    let mut pipeline = setup(2).start().await;
+    let options = r#"{"seed":3,"steps":120,"file_name":"thing.stl"}"#;
+    let expected = pipeline.complete(&job("undisturbed"), options, pictures::disc(200)).await;
+    let name = job("killed");
+    pipeline.submit(&name, options, pictures::disc(200)).await;
+    let progress = step(&pipeline, &name, 20).await;
+    assert!(progress.seconds_left.is_some_and(|seconds| seconds > 0.0), "{progress:?}");
+    pipeline.process(Service::Infer).kill();
+    pipeline.process(Service::Infer).start();
+    let completed = pipeline.only_completed(&name).await;
+    assert_eq!(hashes(&completed), hashes(&expected), "as if nothing had happened");
+    let log = pipeline.process(Service::Infer).all_logs();
+    assert!(log.contains("going on from an earlier attempt's latents"), "{log}");
+    // What was kept is gone once it is of no more use.
+    assert_eq!(pipeline.record(&name).await.and_then(|record| record.checkpoint), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_is_cancelled_between_its_steps() {
+    let pipeline = setup(0).start().await;
+    let name = job("cancelled");
+    pipeline.submit(&name, r#"{"steps":200}"#, pictures::disc(200)).await;
+    step(&pipeline, &name, 2).await;
+    pipeline.nats.publish(orfeas_contract::subjects::cancel(&name), "".into()).await.expect("a wish").await.expect("kept");
+    let outcome = pipeline.only_outcome(&name).await;
+    assert_eq!(outcome.kind(), EventKind::Cancelled);
+    // The device is free for the next one.
+    pipeline.complete(&job("next"), r#"{"steps":2}"#, pictures::disc(200)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_checkpoint_ends_the_service_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for file in ["config.yaml", "model.safetensors"] {
+        std::fs::copy(checkpoint().join(file), folder.path().join(file)).expect("a copy");
+    }
+    let weights = folder.path().join("model.safetensors");
+    let bytes = std::fs::read(&weights).expect("weights");
+    std::fs::write(&weights, &bytes[..bytes.len() - 1000]).expect("cut off");
+    let mut pipeline = Setup {
+        infer: vec![("--model-dir", folder.path().display().to_string()), ("--device", "cpu".to_owned())],
+        ..setup(0)
+    }
+    .start_unready()
+    .await;
+    let infer = pipeline.process(Service::Infer);
+    assert!(!infer.ended().await.success());
+    assert!(infer.all_logs().contains("truncated"), "{}", infer.all_logs());
+}
+
+#[test]
+fn generate_runs_a_checkpoint() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("thing.png");
+    std::fs::write(&picture, pictures::disc(200)).expect("a picture");
+    let mut command = Command::new(paths::orfeas());
+    orfeas_tests::without_settings(&mut command);
+    let output = command
+        .args(["generate", "--engine", "hunyuan3d", "--device", "cpu", "--steps", "3", "--resolution", "48", "--quiet"])
+        .arg("--model")
+        .arg(checkpoint())
+        .arg("-o")
+        .arg(folder.path().join("thing.stl"))
+        .arg(&picture)
+        .output()
+        .expect("orfeas runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(std::fs::metadata(folder.path().join("thing.stl")).is_ok_and(|metadata| metadata.len() > 84));
+}
