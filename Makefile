@@ -47,6 +47,7 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --release --locked -p orfeas-cli -p orfeas-hunyuan3d --features cuda -- -D warnings
 
 licences: ## Licences and bans of all dependencies
 	$(PYTHON) .ci/licences.py

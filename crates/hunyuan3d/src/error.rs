@@ -35,7 +35,14 @@ impl ModelError {
     /// An error with its sentence.
     #[must_use]
     pub fn new(kind: ModelErrorKind, sentence: impl Into<String>) -> Self {
-        Self { kind, sentence: sentence.into() }
+        // A file can put a megabyte into a name that it is then blamed by.
+        const MOST: usize = 4096;
+        let mut sentence = sentence.into();
+        if sentence.len() > MOST {
+            sentence.truncate(sentence.floor_char_boundary(MOST));
+            sentence.push('…');
+        }
+        Self { kind, sentence }
     }
 
     /// What kind of error.

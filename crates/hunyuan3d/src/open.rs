@@ -174,14 +174,13 @@ impl<B: Kernels> Model<B> {
         };
         let latents = self.sample(&condition, begin, request.steps, request.guidance, &mut sampling, &mut NoProbe)?;
         let tokens = self.tokens(latents);
+        let mut shown = 0;
         let mut decoding = |level: usize, levels: usize, done: usize, all: usize| {
             // Levels are shown as equal parts: how many queries the finer ones will have is not known before.
             const PARTS: usize = 1000;
-            watch.progress(
-                Phase::Decode,
-                (level * PARTS + done * PARTS / all.max(1)).min(levels * PARTS),
-                levels * PARTS,
-            )
+            // Closing the surface adds queries to a level that was through; what was shown stays.
+            shown = shown.max(level * PARTS + done * PARTS / all.max(1)).min(levels * PARTS);
+            watch.progress(Phase::Decode, shown, levels * PARTS)
         };
         self.volume(tokens, &request.volume, &mut decoding)
     }

@@ -282,13 +282,15 @@ pub fn softmax_row(scores: &mut [f32], scale: f32, maximum: f32) -> (f32, f32, f
         let mut chunks = scores.chunks_exact_mut(LANES);
         for chunk in &mut chunks {
             for (sum, v) in sums.iter_mut().zip(chunk) {
-                *v = exp(v.mul_add(scale, -new));
+                // Rounded as the maximum was: fused, the difference would be half an ulp of huge scores, which is no
+                // small exponent.
+                *v = exp(*v * scale - new);
                 *sum += *v;
             }
         }
         let mut total = 0.0;
         for v in chunks.into_remainder() {
-            *v = exp(v.mul_add(scale, -new));
+            *v = exp(*v * scale - new);
             total += *v;
         }
         (new, exp(maximum - new), sums.iter().sum::<f32>() + total)
