@@ -18,6 +18,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
+/// The network's tensors come and go by the megabyte; the system's allocator gives each back to the kernel and pays for
+/// its pages again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// One picture in, one printable mesh out.
 #[derive(Parser)]
 #[command(name = "orfeas", version, about, after_help = exit::HELP, max_term_width = 110)]

@@ -28,8 +28,8 @@ pub struct Trace {
     /// Sampling steps [default: the model's own]
     #[arg(long)]
     steps: Option<u32>,
-    /// Guidance scale
-    #[arg(long, default_value_t = 5.0)]
+    /// Guidance scale; below 0 there is no unconditional half
+    #[arg(long, default_value_t = 5.0, allow_negative_numbers = true)]
     guidance: f64,
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]

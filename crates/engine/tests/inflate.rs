@@ -242,7 +242,7 @@ fn what_is_asked_is_checked_and_what_was_done_is_told() {
         let error = Picture::new(width, height, vec![0; bytes]).unwrap_err();
         assert_eq!(error.kind(), EngineErrorKind::Unsupported);
     }
-    let request = Request { seed: 7, steps: Some(9), guidance: Some(2.0), resolution: Some(48) };
+    let request = Request { seed: 7, steps: Some(9), guidance: Some(2.0), resolution: Some(48), resume: None };
     let field = Inflate::default().generate(&picture, &request, &mut Silent).unwrap();
     let told = &field.provenance;
     assert_eq!((told.engine.as_str(), told.model.as_str(), told.resolution), ("inflate", "none", 48));

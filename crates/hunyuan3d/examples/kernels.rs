@@ -7,6 +7,9 @@ use burn::tensor::{Distribution, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use orfeas_hunyuan3d::kernels::{Epilogue, Kernels, plain};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type T<const D: usize> = Tensor<Flex, D>;
 
 fn random<const D: usize>(shape: [usize; D]) -> T<D> {

@@ -79,7 +79,8 @@ pub type StepWatch<'a> = dyn FnMut(usize, usize, &mut dyn FnMut() -> Result<Late
 /// The condition of one run.
 #[derive(Clone, Debug)]
 pub struct Condition<B: Backend> {
-    /// `[1 or 2, tokens, width of the transformer]`: conditional, then unconditional where guidance is classifier-free.
+    /// `[1 or 2, tokens, width of the transformer]`: conditional, then unconditional where guidance is classifier-free
+    /// and not switched off by a negative scale.
     projected: Tensor<B, 3>,
 }
 
@@ -156,7 +157,12 @@ impl<B: Kernels> Model<B> {
     ///
     /// # Errors
     /// [`ModelErrorKind::Request`] for a number of views that the model does not take, `Compute` where the device fails.
-    pub fn encode(&self, views: &[ProcessedView], probe: &mut dyn Probe) -> Result<Condition<B>, ModelError> {
+    pub fn encode(
+        &self,
+        views: &[ProcessedView],
+        guidance: f64,
+        probe: &mut dyn Probe,
+    ) -> Result<Condition<B>, ModelError> {
         let most = match self.config.conditioner.views {
             crate::config::Views::One => 1,
             crate::config::Views::Several(views) => views,
@@ -189,7 +195,7 @@ impl<B: Kernels> Model<B> {
         let side = self.config.conditioner.image_size;
         probe.tensor("dino_input", &[views.len(), 3, side, side], &mut || Ok(input.clone()))?;
         let mut condition = self.conditioner.forward(input, &views, &self.device, self.dtype);
-        if self.config.classifier_free_guidance() {
+        if self.config.classifier_free_guidance() && guidance >= 0.0 {
             let nothing = condition.zeros_like();
             condition = Tensor::cat(vec![condition, nothing], 0);
         }
@@ -217,6 +223,11 @@ impl<B: Kernels> Model<B> {
         watch: &mut StepWatch<'_>,
         probe: &mut dyn Probe,
     ) -> Result<Tensor<B, 3>, ModelError> {
+        /// The contract's own bound is far below.
+        const MOST_STEPS: u32 = 10_000;
+        if steps == 0 || steps > MOST_STEPS {
+            return Err(ModelError::request(format!("{steps} steps are not from 1 to {MOST_STEPS}")));
+        }
         let schedule = Schedule::new(&self.config.scheduler, steps);
         let shape = [1, self.config.vae.num_latents, self.config.vae.embed_dim];
         if begin.values.len() != shape[1] * shape[2] || begin.step > schedule.steps() {
@@ -228,7 +239,7 @@ impl<B: Kernels> Model<B> {
                 schedule.steps()
             )));
         }
-        let free = self.config.classifier_free_guidance();
+        let free = condition.projected.dims()[0] == 2;
         // The latents themselves stay in float32; only what the network sees is narrower.
         let data = TensorData::new(begin.values, shape);
         let mut latents = Tensor::<B, 3>::from_data(data, (&self.device, DType::F32));

@@ -154,7 +154,7 @@ impl<B: Kernels> ShapeModel for Model<B> {
 impl<B: Kernels> Model<B> {
     fn make(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError> {
         step(watch, Phase::Encode, 0, 1)?;
-        let condition = self.encode(&request.views, &mut NoProbe)?;
+        let condition = self.encode(&request.views, request.guidance, &mut NoProbe)?;
         self.wait()?;
         step(watch, Phase::Encode, 1, 1)?;
         let begin = match &request.begin {

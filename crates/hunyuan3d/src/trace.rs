@@ -121,7 +121,7 @@ pub fn trace<B: Kernels>(model: &Model<B>, request: &TraceRequest) -> Result<Tra
     trace.put("processed_image", &several(3), images);
     trace.put("processed_mask", &several(1), masks);
 
-    let condition = model.encode(&views, &mut trace)?;
+    let condition = model.encode(&views, request.guidance, &mut trace)?;
     let begin = match &request.latents {
         Some(values) => Latents { step: 0, values: values.clone() },
         None => model.noise(request.seed),

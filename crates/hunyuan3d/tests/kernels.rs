@@ -322,7 +322,7 @@ fn swiglu() {
 fn fourier() {
     for count in [1, 97, 255, 256, 257, 1025] {
         for frequencies in [0, 1, 8, 12] {
-            let frequencies: Vec<f32> = (0..frequencies).map(|power| 2f32.powi(power) * 3.141_592_7).collect();
+            let frequencies: Vec<f32> = (0..frequencies).map(|power| 2f32.powi(power) * std::f32::consts::PI).collect();
             let points = random(count as u64, [1, count, 3]);
             let what = format!("{count} points, {} frequencies", frequencies.len());
             same(&what, Flex::fourier(points.clone(), &frequencies), plain::fourier(points, &frequencies));

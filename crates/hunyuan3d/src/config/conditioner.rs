@@ -246,7 +246,7 @@ impl DinoConfig {
     #[must_use]
     pub fn mlp_width(&self) -> usize {
         let width = (self.hidden_size as f64 * self.mlp_ratio) as usize;
-        if self.use_swiglu_ffn { ((width as f64 * 2.0 / 3.0) as usize + 7) / 8 * 8 } else { width }
+        if self.use_swiglu_ffn { ((width as f64 * 2.0 / 3.0) as usize).next_multiple_of(8) } else { width }
     }
 
     /// Patches along a side that the position embedding was made for.

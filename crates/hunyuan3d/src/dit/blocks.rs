@@ -145,7 +145,10 @@ pub struct SingleStreamBlock<B: Backend> {
     qkv: Linear<B>,
     /// To the MLP's middle: the other rows of the same matrix.
     mlp: Linear<B>,
-    out: Linear<B>,
+    /// From the attention.
+    out_attention: Linear<B>,
+    /// From the MLP's middle: the other columns of the same matrix.
+    out_mlp: Linear<B>,
     norm: QueryKeyNorm<B>,
     heads: usize,
 }
@@ -160,11 +163,18 @@ impl<B: Kernels> SingleStreamBlock<B> {
             weight: Param::from_tensor(both.weight.val().narrow(0, begin, count)),
             bias: both.bias.as_ref().map(|bias| Param::from_tensor(bias.val().narrow(0, begin, count))),
         };
+        // And so the way back: two products instead of one over rows that would have to be copied together first.
+        let back: Linear<B> = Linear::load(weights, "linear2", width + middle, width, true)?;
+        let columns = |begin: usize, count: usize, bias: Option<Param<Tensor<B, 1>>>| Linear {
+            weight: Param::from_tensor(back.weight.val().narrow(1, begin, count)),
+            bias,
+        };
         Ok(Self {
             modulation: Linear::load(weights, "modulation.lin", width, 3 * width, true)?,
             qkv: rows(0, 3 * width),
             mlp: rows(3 * width, middle),
-            out: Linear::load(weights, "linear2", width + middle, width, true)?,
+            out_attention: columns(0, width, back.bias.clone()),
+            out_mlp: columns(width, middle, None),
             norm: QueryKeyNorm::load(weights, width / config.num_heads)?,
             heads: config.num_heads,
         })
@@ -178,6 +188,7 @@ impl<B: Kernels> SingleStreamBlock<B> {
         let [q, k, v] = self.norm.split(self.qkv.forward(modulated.clone()), self.heads);
         let attention = B::attend(q, k, v);
         let middle = self.mlp.forward_then(modulated, Epilogue::GeluTanh);
-        B::gated_add(x, gate, self.out.forward(Tensor::cat(vec![attention, middle], 2)))
+        let x = B::gated_add(x, gate.clone(), self.out_attention.forward(attention));
+        B::gated_add(x, gate, self.out_mlp.forward(middle))
     }
 }

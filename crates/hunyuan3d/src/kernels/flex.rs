@@ -194,6 +194,23 @@ impl Kernels for Flex {
         tensor(x)
     }
 
+    fn residual(x: Tensor<Self, 3>, y: Tensor<Self, 3>) -> Tensor<Self, 3> {
+        if !is_float(&x) {
+            return x + y;
+        }
+        let y = Values::of(y);
+        let mut x = primitive(x);
+        if x.layout().contiguous_offsets() != Some((0, y.slice().len())) {
+            x = x.to_contiguous();
+        }
+        let values = &mut x.storage_mut::<f32>()[..y.slice().len()];
+        values
+            .par_chunks_mut(GRAIN)
+            .zip(y.slice().par_chunks(GRAIN))
+            .for_each(|(x, y)| flex_math::scale_add(x, 1.0, y));
+        tensor(x)
+    }
+
     fn swiglu(x: Tensor<Self, 3>) -> Tensor<Self, 3> {
         if !is_float(&x) {
             return plain::swiglu(x);

@@ -3,6 +3,8 @@
 //! Each is a plain loop that the compiler vectorises; [`pulp`] picks the instruction set at run time. Transcendental
 //! functions are polynomials, since a library call in the loop would keep it scalar.
 
+#![allow(clippy::redundant_closure, reason = "a closure is inlined where it is told to, a function is called")]
+
 use pulp::Arch;
 
 use super::Epilogue;

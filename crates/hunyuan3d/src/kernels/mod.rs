@@ -102,6 +102,14 @@ pub trait Kernels: Backend {
         plain::gated_add(x, gate, y)
     }
 
+    /// `x + y`.
+    ///
+    /// # Shapes
+    /// x and y `[batch, tokens, width]` → as x.
+    fn residual(x: Tensor<Self, 3>, y: Tensor<Self, 3>) -> Tensor<Self, 3> {
+        x + y
+    }
+
     /// The gated unit of SwiGLU (Shazeer 2020): `silu(first half) · second half`.
     ///
     /// # Shapes

@@ -88,8 +88,9 @@ impl<B: Kernels> SelfAttentionBlock<B> {
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [q, k, v] = split_parts(self.qkv.forward(self.norm1.forward(x.clone())), self.heads);
         let norm = self.norm.as_ref();
-        let x = x + self.projection.forward(B::attend(norm_query(norm, q), norm_key(norm, k), v));
+        let attention = B::attend(norm_query(norm, q), norm_key(norm, k), v);
+        let x = B::residual(x, self.projection.forward(attention));
         let y = self.mlp.forward(self.norm2.forward(x.clone()), Epilogue::Gelu);
-        x + y
+        B::residual(x, y)
     }
 }

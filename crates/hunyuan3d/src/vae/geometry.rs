@@ -111,9 +111,9 @@ impl<B: Kernels> GeometryDecoder<B> {
         let embedded = self.embed(points);
         let queries = self.queries(embedded.clone());
         let attention = B::attend(queries, shape.keys.clone(), shape.values.clone());
-        let x = embedded + self.projection.forward(attention);
+        let x = B::residual(embedded, self.projection.forward(attention));
         let y = self.mlp.forward(self.norm3.forward(x.clone()), Epilogue::Gelu);
-        let x = x + y;
+        let x = B::residual(x, y);
         let x = match &self.norm_post {
             Some(norm) => norm.forward(x),
             None => x,

@@ -61,7 +61,7 @@ fn each<const N: usize, const M: usize>(
             let mut bad = 0;
             for (to, from) in out.as_chunks_mut::<M>().0.iter_mut().zip(bytes.as_chunks::<N>().0) {
                 let value = read(*from);
-                bad += usize::from(!(value.abs() < limit));
+                bad += usize::from(value.is_nan() || value.abs() >= limit);
                 *to = write(value);
             }
             bad

@@ -17,6 +17,7 @@ pub use checkpoint::{Checkpoint, WEIGHT_FILES};
 pub use random::RandomWeights;
 
 use crate::ModelError;
+use crate::device::device_failure;
 
 /// Gives parameters by name.
 pub trait Source {
@@ -50,13 +51,15 @@ pub struct Weights<'a, B: Backend> {
     prefix: String,
     used: BTreeSet<String>,
     done: u64,
+    /// Bytes on their way to the device since it was last waited for.
+    on_the_way: usize,
     progress: &'a mut LoadProgress<'a>,
 }
 
 impl<'a, B: Backend> Weights<'a, B> {
     /// Parameters for `device` in `dtype`.
     pub fn new(source: &'a dyn Source, device: B::Device, dtype: DType, progress: &'a mut LoadProgress<'a>) -> Self {
-        Self { source, device, dtype, prefix: String::new(), used: BTreeSet::new(), done: 0, progress }
+        Self { source, device, dtype, prefix: String::new(), used: BTreeSet::new(), done: 0, on_the_way: 0, progress }
     }
 
     /// Runs `build` with `part.` before every name.
@@ -93,8 +96,15 @@ impl<'a, B: Backend> Weights<'a, B> {
     /// # Errors
     /// As [`Source::tensor`].
     pub fn param<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<B, D>>, ModelError> {
+        /// What may lie on the host at a time, waiting to be carried over.
+        const MOST_ON_THE_WAY: usize = 256 << 20;
         let data = self.data(name, &shape, self.dtype)?;
+        self.on_the_way += data.bytes.len();
         let tensor = Tensor::from_data(data, (&self.device, self.dtype));
+        if self.on_the_way > MOST_ON_THE_WAY {
+            self.on_the_way = 0;
+            B::sync(&self.device).map_err(|error| device_failure(&error.to_string()))?;
+        }
         Ok(Param::initialized(ParamId::new(), tensor))
     }
 

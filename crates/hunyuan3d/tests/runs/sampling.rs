@@ -9,7 +9,7 @@ use super::{Cpu, Watch, bits, generate, load, request};
 
 /// Samples from `begin`, keeping the latents before step `keep`, and returns the last ones and those.
 fn sample(model: &Cpu, request: &ShapeRequest, begin: Latents, keep: usize) -> (Vec<u32>, Option<Latents>) {
-    let condition = model.encode(&request.views, &mut NoProbe).unwrap();
+    let condition = model.encode(&request.views, 5.0, &mut NoProbe).unwrap();
     let mut kept = None;
     let mut watch = |step: usize, _: usize, latents: &mut dyn FnMut() -> Result<Latents, ModelError>| {
         if step == keep {
@@ -91,7 +91,7 @@ impl Probe for Velocities {
 fn cancelled_within_a_step() {
     let model = load("base");
     let request = request(&model, "base", 1, 4);
-    let condition = model.encode(&request.views, &mut NoProbe).unwrap();
+    let condition = model.encode(&request.views, 5.0, &mut NoProbe).unwrap();
     for at in 0..=4 {
         let mut velocities = Velocities(0);
         let mut calls = 0;

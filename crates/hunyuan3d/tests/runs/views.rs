@@ -30,7 +30,7 @@ fn views_in_any_order_are_the_same_shape() {
     assert_ne!(shape(&model, &[a, b]), all);
     assert_ne!(shape(&model, &[a]), shape(&model, &[&ProcessedView { index: 2, ..a.clone() }]));
     let four = [a.clone(), b.clone(), c.clone(), ProcessedView { index: 3, ..b.clone() }];
-    model.encode(&four, &mut NoProbe).unwrap();
+    model.encode(&four, 5.0, &mut NoProbe).unwrap();
 }
 
 #[test]
