@@ -97,12 +97,14 @@ impl<'a, B: Backend> Weights<'a, B> {
     /// As [`Source::tensor`].
     pub fn param<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<B, D>>, ModelError> {
         /// What may lie on the host at a time, waiting to be carried over.
-        const MOST_ON_THE_WAY: usize = 256 << 20;
+        const MOST_ON_THE_WAY: usize = 128 << 20;
         let data = self.data(name, &shape, self.dtype)?;
         self.on_the_way += data.bytes.len();
         let tensor = Tensor::from_data(data, (&self.device, self.dtype));
         if self.on_the_way > MOST_ON_THE_WAY {
             self.on_the_way = 0;
+            // CubeCL lets go of what it has copied when a kernel is launched, and only then; any will do.
+            let _ = Tensor::<B, 1>::ones([1], (&self.device, DType::F32)) + 1.0;
             B::sync(&self.device).map_err(|error| device_failure(&error.to_string()))?;
         }
         Ok(Param::initialized(ParamId::new(), tensor))
