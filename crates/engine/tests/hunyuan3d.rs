@@ -1,0 +1,79 @@
+//! The neural engine on a tiny checkpoint: loading, its limits, its errors.
+#![allow(clippy::unwrap_used, missing_docs)] // Helpers of tests fail as tests do.
+
+use std::path::PathBuf;
+
+use orfeas_engine::{
+    DeviceName, Engine, EngineError, EngineErrorKind, EngineSpec, Hunyuan3d, ModelSpec, Picture, Request, Silent,
+    create,
+};
+
+fn spec(case: &str) -> ModelSpec {
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../hunyuan3d/tests/fixtures/parity");
+    ModelSpec {
+        folder: fixtures.join(case),
+        vae: None,
+        device: DeviceName::Cpu,
+        precision: None,
+        decoder: None,
+        chunk: 8192,
+        memory: None,
+    }
+}
+
+fn picture() -> Picture {
+    let inside = |i: usize| (20..80).contains(&(i / 100)) && (20..80).contains(&(i % 100));
+    let rgba = (0..100 * 100).flat_map(|i| if inside(i) { [200, 40, 40, 255] } else { [255, 255, 255, 0] }).collect();
+    Picture::new(100, 100, rgba).unwrap()
+}
+
+fn kind<T>(result: Result<T, EngineError>) -> EngineErrorKind {
+    result.err().unwrap().kind()
+}
+
+#[test]
+fn loading_tells_how_far_it_is_and_only_ever_more() {
+    let mut told = Vec::new();
+    let spec = EngineSpec { name: "hunyuan3d".to_owned(), resolution: 32, model: Some(spec("base")) };
+    let engine = create(&spec, &mut |percent| told.push(percent)).unwrap();
+    assert!(told.len() > 10 && told.is_sorted() && told.last() == Some(&100), "{told:?}");
+    assert_eq!(engine.name(), "hunyuan3d");
+    assert!(engine.model().starts_with("base"));
+    assert_eq!(engine.identity().len(), "hunyuan3d ".len() + 64);
+}
+
+#[test]
+fn a_field_says_what_made_it_and_options_out_of_range_are_refused() {
+    let mut engine = Hunyuan3d::load(&spec("turbo"), 32, &mut |_| {}).unwrap();
+    let request = Request { seed: 5, steps: Some(2), guidance: Some(4.0), ..Request::default() };
+    let field = engine.generate(&picture(), &request, &mut Silent).unwrap();
+    let made = &field.provenance;
+    assert_eq!((made.engine.as_str(), made.seed, made.steps, made.resolution), ("hunyuan3d", 5, 2, 32));
+    assert!((made.guidance - 4.0).abs() < f32::EPSILON);
+    let again = engine.generate(&picture(), &request, &mut Silent).unwrap();
+    assert_eq!(field, again, "the same seed, bit for bit");
+    let huge = Request { resolution: Some(2048), ..request };
+    assert_eq!(kind(engine.generate(&picture(), &huge, &mut Silent)), EngineErrorKind::Unsupported);
+}
+
+#[test]
+fn what_cannot_fit_is_refused_with_the_numbers_before_it_begins() {
+    let error = Hunyuan3d::load(&ModelSpec { memory: Some(64 << 20), ..spec("base") }, 32, &mut |_| {}).err().unwrap();
+    assert_eq!(error.kind(), EngineErrorKind::InsufficientMemory);
+    assert!(error.to_string().contains("64 MiB"), "{error}");
+    let mut engine = Hunyuan3d::load(&ModelSpec { memory: Some(8 << 30), ..spec("base") }, 32, &mut |_| {}).unwrap();
+    let request = Request { steps: Some(1), ..Request::default() };
+    engine.generate(&picture(), &request, &mut Silent).unwrap();
+}
+
+#[test]
+fn what_is_not_there_is_unavailable() {
+    let nowhere = ModelSpec { folder: PathBuf::from("/nowhere"), ..spec("base") };
+    assert_eq!(kind(Hunyuan3d::load(&nowhere, 32, &mut |_| {})), EngineErrorKind::Unavailable);
+    let half = ModelSpec { precision: Some(orfeas_engine::Precision::Float16), ..spec("base") };
+    assert_eq!(kind(Hunyuan3d::load(&half, 32, &mut |_| {})), EngineErrorKind::Unavailable);
+    assert_eq!(kind(Hunyuan3d::load(&spec("base"), 4, &mut |_| {})), EngineErrorKind::Unsupported);
+    // A binary without the feature has no GPU, and a machine of CI has none either.
+    let gpu = ModelSpec { device: DeviceName::Cuda(99), ..spec("base") };
+    assert_eq!(kind(Hunyuan3d::load(&gpu, 32, &mut |_| {})), EngineErrorKind::Unavailable);
+}
