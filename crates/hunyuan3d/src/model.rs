@@ -332,10 +332,6 @@ impl Source for Except<'_> {
         self.0.tensor(name, shape, dtype)
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.0.has(name)
-    }
-
     fn names(&self) -> Vec<String> {
         self.0.names().into_iter().filter(|name| !name.starts_with(self.1)).collect()
     }

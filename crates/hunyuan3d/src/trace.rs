@@ -14,7 +14,7 @@ use crate::kernels::Kernels;
 use crate::model::{Latents, Model, Probe};
 use crate::schedule::{Schedule, consistency_table};
 use crate::volume::{Method, Volume, VolumeOptions};
-use crate::weights::{Checkpoint, Source};
+use crate::weights::Checkpoint;
 use crate::{ModelError, image as pictures};
 
 /// Resolution of the dense grid.

@@ -120,6 +120,12 @@ impl Checkpoint {
         Self::open_file(path.to_owned())
     }
 
+    /// Whether there is a tensor of that name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.info(name).is_ok()
+    }
+
     fn bytes_of(&self, info: &TensorInfo) -> &[u8] {
         &self.map[self.data + info.data_offsets.0..self.data + info.data_offsets.1]
     }
@@ -171,10 +177,6 @@ impl Source for Checkpoint {
             wrong(format!("holds a value that is no finite number in {}", crate::precision_name(dtype)))
         })?;
         Ok(TensorData::from_bytes_vec(converted, shape.to_vec(), dtype))
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.info(name).is_ok()
     }
 
     fn names(&self) -> Vec<String> {

@@ -27,9 +27,6 @@ pub trait Source {
     /// [`crate::ModelErrorKind::Weights`] names a tensor that is missing, has another shape or holds what is no number.
     fn tensor(&self, name: &str, shape: &[usize], dtype: DType) -> Result<TensorData, ModelError>;
 
-    /// Whether there is a tensor of that name.
-    fn has(&self, name: &str) -> bool;
-
     /// All names, as far as the source knows any.
     fn names(&self) -> Vec<String>;
 
@@ -79,16 +76,6 @@ impl<'a, B: Backend> Weights<'a, B> {
         let built = build(self);
         self.prefix.truncate(length);
         built
-    }
-
-    /// Where the parameters go.
-    pub fn device(&self) -> &B::Device {
-        &self.device
-    }
-
-    /// Their precision there.
-    pub fn dtype(&self) -> DType {
-        self.dtype
     }
 
     /// One tensor as a parameter.

@@ -69,10 +69,6 @@ impl Source for RandomWeights {
         Ok(TensorData::from_bytes_vec(bytes, shape.to_vec(), dtype))
     }
 
-    fn has(&self, _name: &str) -> bool {
-        true
-    }
-
     fn names(&self) -> Vec<String> {
         Vec::new()
     }
