@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor, Layout};
 use rayon::prelude::*;
 
-use super::{Epilogue, Kernels, flex_attention, flex_math, plain};
+use super::{Epilogue, Kernels, flex_attention, flex_math, flex_product, plain};
 
 /// Elements that a thread takes at a time: a few rows, 64 KiB.
 const GRAIN: usize = 1 << 14;
@@ -94,17 +94,12 @@ impl Kernels for Flex {
         if !is_float(&x) {
             return plain::affine(x, weight, bias, epilogue);
         }
-        let [batch, tokens, inputs] = x.dims();
+        let [batch, tokens, _] = x.dims();
         let [outputs, _] = weight.dims();
-        let rows = x.reshape([batch * tokens, inputs]).matmul(weight.transpose());
-        let mut rows = primitive(rows);
         let bias = bias.map(Values::of);
         let bias = bias.as_ref().map(Values::slice);
-        // Fresh out of the product: nobody else holds it, so this is in place.
-        rows.storage_mut::<f32>()
-            .par_chunks_mut(grain(outputs))
-            .for_each(|rows| flex_math::finish_rows(rows, outputs, bias, epilogue));
-        tensor::<2>(rows).reshape([batch, tokens, outputs])
+        let out = flex_product::linear(x, weight, |rows| flex_math::finish_rows(rows, outputs, bias, epilogue));
+        computed(out, [batch, tokens, outputs])
     }
 
     fn attend(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>) -> Tensor<Self, 3> {

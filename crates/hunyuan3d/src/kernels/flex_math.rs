@@ -299,6 +299,13 @@ pub fn softmax_row(scores: &mut [f32], scale: f32, maximum: f32) -> (f32, f32, f
     })
 }
 
+/// `values *= factor`.
+pub fn scale(values: &mut [f32], factor: f32) {
+    vectorised!(for value in values {
+        *value *= factor;
+    });
+}
+
 /// `sum = sum · factor + x`.
 pub fn scale_add(sum: &mut [f32], factor: f32, x: &[f32]) {
     vectorised!(for (sum, x) in sum.iter_mut().zip(x) {

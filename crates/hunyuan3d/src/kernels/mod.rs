@@ -6,6 +6,7 @@
 mod flex;
 mod flex_attention;
 mod flex_math;
+mod flex_product;
 pub mod plain;
 
 #[cfg(feature = "cuda")]

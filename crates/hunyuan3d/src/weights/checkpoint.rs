@@ -145,20 +145,24 @@ fn tensors(metadata: &Metadata) -> impl Iterator<Item = (String, &TensorInfo)> {
 
 fn no_weights(folder: &Path) -> ModelError {
     let pickle = ["model.fp16.ckpt", "model.ckpt"].iter().find(|name| folder.join(name).exists());
-    let folder = folder.display();
+    let quoted = |path: std::path::PathBuf| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
     match pickle {
         Some(name) => {
-            // Reading a pickle runs what stands in it; conversion belongs where the file is trusted.
-            let to = name.replace(".ckpt", ".safetensors");
+            // Reading a pickle runs what stands in it; conversion belongs where the file is trusted. A whole model has
+            // its parts in one dictionary each, a VAE of its own has its tensors side by side.
+            let to = quoted(folder.join(name.replace(".ckpt", ".safetensors")));
+            let from = quoted(folder.join(name));
             ModelError::weights(format!(
-                "{folder} has only {name}, a PyTorch pickle, which is not read here; convert it with: python3 -c \
-                 \"import torch,safetensors.torch as s; c=torch.load('{folder}/{name}',map_location='cpu',\
-                 weights_only=True); s.save_file({{f'{{p}}.{{k}}':v.contiguous().clone() for p,d in c.items() for k,v in \
-                 d.items()}},'{folder}/{to}')\""
+                "{} has only {name}, a PyTorch pickle, which is not read here; convert it with: python3 -c \
+                 \"import sys,torch,safetensors.torch as s; c=torch.load(sys.argv[1],map_location='cpu',weights_only=True); \
+                 s.save_file({{f'{{p}}.{{k}}'.rstrip('.'):v.contiguous().clone() for p,d in c.items() for k,v in \
+                 (d if isinstance(d,dict) else {{'':d}}).items()}},sys.argv[2])\" {from} {to}",
+                folder.display()
             ))
         }
         None => {
-            ModelError::weights(format!("{folder} has no weights: neither {} nor {}", WEIGHT_FILES[0], WEIGHT_FILES[1]))
+            let [first, second] = WEIGHT_FILES;
+            ModelError::weights(format!("{} has no weights: neither {first} nor {second}", folder.display()))
         }
     }
 }
