@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use orfeas_contract::{Format, Options, Provenance};
 use orfeas_field::{Bounds, Field, SparseGrid};
-use orfeas_surface::{Mesh as Triangles, RenderOptions, View};
+use orfeas_surface::{FinishOptions, Mesh as Triangles, RenderOptions, View};
 use serde_json::json;
 
 use crate::exit::{Ended, Exit, say, say_json};
@@ -148,5 +148,6 @@ fn extract(
         resolution: samples.into_iter().max().map_or(0, |n| n.saturating_sub(1) as u32),
     };
     let field = Field { grid: sparse, bounds: Bounds::cube(half), provenance };
-    orfeas_surface::finish(&field, size_mm, target_faces, &mut |_| {}, &|| false).map_err(Exit::other)
+    let options = FinishOptions { size_mm, target_faces, fail_unprintable: true, ..FinishOptions::default() };
+    orfeas_surface::finish(&field, &options, &mut |_| {}, &|| false).map_err(Exit::other)
 }

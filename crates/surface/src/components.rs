@@ -1,17 +1,12 @@
-//! Connected pieces, and the dust among them.
+//! Connected pieces: which stay, and in what order.
+
+use rayon::prelude::*;
 
 use crate::Mesh;
 use crate::error::{SurfaceError, SurfaceErrorKind};
 use crate::mesh::{area_normal, difference, dot};
+use crate::nesting::ancestors;
 use crate::report::root;
-
-/// A piece is dust when its longest side is below this part of the whole's longest side …
-const DUST_SIDE: f64 = 0.01;
-/// … and its volume below this part of the whole's volume …
-const DUST_VOLUME: f64 = 1e-6;
-/// … or when its longest side is below this part, whatever its volume: at 100 mm that is a fifth of a millimetre,
-/// half the width of a usual printer's line.
-const SPECK_SIDE: f64 = 0.002;
 
 /// The piece that each triangle belongs to, numbered by first appearance, and how many there are. Triangles that share
 /// a vertex belong together.
@@ -42,66 +37,99 @@ pub(crate) fn labels(mesh: &Mesh) -> (Vec<u32>, usize) {
     (labels, count as usize)
 }
 
-#[derive(Clone)]
+#[derive(Clone, Copy, Default)]
 struct Piece {
-    low: [f32; 3],
-    high: [f32; 3],
-    /// Six times the signed volume.
+    faces: u64,
+    /// Six times the signed volume: below zero for the wall of a cavity.
     volume: f64,
 }
 
-impl Piece {
-    fn longest_side(&self) -> f64 {
-        (0..3).map(|k| f64::from(self.high[k]) - f64::from(self.low[k])).fold(0.0, f64::max)
-    }
+/// What [`keep_components`] leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Pieces with too small a share of the faces, and what lay within them.
+    pub floaters: u64,
+    /// Walls of cavities that were filled, and what lay within them.
+    pub cavities: u64,
 }
 
-/// Leaves out what no printer can make; returns the rest and how many pieces were left out.
+/// Leaves out floaters and, where asked, cavities; sorts the pieces by volume, largest first.
 ///
-/// A piece goes when its longest side is below 1 % of the whole's and its volume below a millionth of the whole's, or
-/// when its longest side is below 0.2 % of the whole's. Whatever is long stays, however thin it is, and so does the
-/// wall of a hollow (its volume is negative, its size counts). If the wall of a hollow is dust, the hollow is filled.
+/// A piece is a floater when it has fewer faces than `floaters` (0 to 1) times the largest piece's: the rule of the
+/// reference, MeshLab's "small disconnected components by face count" with 0.005. Whatever lies within a piece that
+/// goes, goes too: the cavity of a floater, the loose grain in a cavity that is filled.
 ///
 /// # Errors
 /// [`SurfaceErrorKind::Empty`] for a mesh without triangles.
-pub fn drop_dust(mesh: Mesh) -> Result<(Mesh, u64), SurfaceError> {
-    let Some((low, high)) = mesh.bounds().filter(|_| !mesh.triangles.is_empty()) else {
+pub fn keep_components(mesh: Mesh, floaters: f32, fill_cavities: bool) -> Result<(Mesh, Removed), SurfaceError> {
+    if mesh.triangles.is_empty() {
         return Err(SurfaceError::new(SurfaceErrorKind::Empty, "the surface has no triangles"));
-    };
+    }
     let (labels, count) = labels(&mesh);
     if count == 1 {
-        return Ok((mesh, 0));
+        return Ok((mesh, Removed::default()));
     }
-    let middle: [f32; 3] = std::array::from_fn(|k| (low[k] + high[k]) / 2.0);
-    let mut pieces = vec![Piece { low: [f32::MAX; 3], high: [f32::MIN; 3], volume: 0.0 }; count];
-    for (triangle, label) in mesh.triangles.iter().zip(&labels) {
-        let corners = mesh.corners(*triangle);
-        let piece = &mut pieces[*label as usize];
-        for corner in corners {
-            piece.low = std::array::from_fn(|k| piece.low[k].min(corner[k]));
-            piece.high = std::array::from_fn(|k| piece.high[k].max(corner[k]));
+    let pieces = measure(&mesh, &labels, count);
+    let largest = pieces.iter().map(|piece| piece.faces).max().unwrap_or(0);
+    let least = f64::from(floaters) * largest as f64;
+    let mut keep: Vec<bool> = pieces.iter().map(|piece| piece.faces as f64 >= least).collect();
+    let mut removed = Removed::default();
+    // Without the wall of a cavity no piece lies within another's surface.
+    if pieces.iter().any(|piece| piece.volume < 0.0) {
+        let around = ancestors(&mesh, &labels, count);
+        let floats: Vec<bool> = around.iter().map(|around| around.iter().any(|piece| !keep[*piece as usize])).collect();
+        for (keep, floats) in keep.iter_mut().zip(floats) {
+            *keep &= !floats;
         }
-        piece.volume += dot(difference(middle, corners[0]), area_normal(corners));
+        if fill_cavities {
+            for (keep, around) in keep.iter_mut().zip(&around).filter(|(keep, around)| **keep && !around.is_empty()) {
+                *keep = false;
+                removed.cavities += u64::from(!around.is_empty());
+            }
+        }
     }
-    let whole = Piece { low, high, volume: pieces.iter().map(|piece| piece.volume).sum() };
-    let side = whole.longest_side();
-    let keep: Vec<bool> = pieces
-        .iter()
-        .map(|piece| {
-            let part = piece.longest_side() / side;
-            let tiny = piece.volume.abs() < DUST_VOLUME * whole.volume.abs();
-            part >= DUST_SIDE || (part >= SPECK_SIDE && !tiny)
+    removed.floaters = keep.iter().filter(|keep| !**keep).count() as u64 - removed.cavities;
+    let mut order: Vec<u32> = (0..count as u32).filter(|piece| keep[*piece as usize]).collect();
+    order.sort_by(|a, b| pieces[*b as usize].volume.abs().total_cmp(&pieces[*a as usize].volume.abs()));
+    Ok((in_order(mesh, &labels, &pieces, &order), removed))
+}
+
+fn measure(mesh: &Mesh, labels: &[u32], count: usize) -> Vec<Piece> {
+    let (low, high) = mesh.bounds().unwrap_or_default();
+    let middle: [f32; 3] = std::array::from_fn(|k| (low[k] + high[k]) / 2.0);
+    let volumes: Vec<f64> = mesh
+        .triangles
+        .par_iter()
+        .with_min_len(8192)
+        .map(|triangle| {
+            let corners = mesh.corners(*triangle);
+            dot(difference(middle, corners[0]), area_normal(corners))
         })
         .collect();
-    let removed = keep.iter().filter(|keep| !**keep).count() as u64;
-    if removed == 0 {
-        return Ok((mesh, 0));
+    let mut pieces = vec![Piece::default(); count];
+    for (volume, label) in volumes.iter().zip(labels) {
+        let piece = &mut pieces[*label as usize];
+        piece.faces += 1;
+        piece.volume += volume;
     }
-    let Mesh { vertices, triangles } = mesh;
-    let triangles: Vec<[u32; 3]> =
-        triangles.into_iter().zip(&labels).filter(|(_, label)| keep[**label as usize]).map(|(t, _)| t).collect();
-    if triangles.is_empty() {
-        return Err(SurfaceError::new(SurfaceErrorKind::Empty, "the surface is nothing but dust"));
+    pieces
+}
+
+/// The triangles of the pieces in `order`, one piece after the other, and the vertices that they use.
+fn in_order(mesh: Mesh, labels: &[u32], pieces: &[Piece], order: &[u32]) -> Mesh {
+    let mut next = vec![usize::MAX; pieces.len()];
+    let mut total = 0;
+    for piece in order {
+        next[*piece as usize] = total;
+        total += pieces[*piece as usize].faces as usize;
     }
-    Ok((Mesh { vertices, triangles }.compacted(), removed))
+    let mut triangles = vec![[0; 3]; total];
+    for (triangle, label) in mesh.triangles.iter().zip(labels) {
+        let at = &mut next[*label as usize];
+        if *at != usize::MAX {
+            triangles[*at] = *triangle;
+            *at += 1;
+        }
+    }
+    Mesh { vertices: mesh.vertices, triangles }.compacted()
 }

@@ -4,21 +4,63 @@ use orfeas_contract::PrintReport;
 use orfeas_field::Field;
 
 use crate::error::{SurfaceError, SurfaceErrorKind};
-use crate::{Mesh, drop_dust, extract, place, report};
+use crate::{Mesh, dual, extract, keep_components, place, report, smooth};
 
-/// Extracts, leaves out dust, simplifies to at most `target_faces` where asked, places at `size_mm` and reports.
+/// How the surface is made of the field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// [`extract`]: marching cubes, the reference's look.
+    #[default]
+    MarchingCubes,
+    /// [`dual`]: dual contouring, which keeps edges and corners.
+    Dual,
+}
+
+/// What [`finish`] does beside extracting.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FinishOptions {
+    /// Longest side of the result, millimetres.
+    pub size_mm: f32,
+    /// Triangles to reduce to; a mesh with fewer passes as it is.
+    pub target_faces: Option<u32>,
+    /// How the surface is made.
+    pub method: Method,
+    /// A piece with a smaller share of the largest piece's faces is left out.
+    pub floaters: f32,
+    /// Whether cavities are filled.
+    pub fill_cavities: bool,
+    /// Iterations of smoothing that keeps the volume; 0: none.
+    pub smooth: u32,
+    /// Whether a mesh that cannot be printed is an error rather than a report that says so.
+    pub fail_unprintable: bool,
+}
+
+impl Default for FinishOptions {
+    fn default() -> Self {
+        Self {
+            size_mm: 100.0,
+            target_faces: None,
+            method: Method::MarchingCubes,
+            floaters: 0.005,
+            fill_cavities: false,
+            smooth: 0,
+            fail_unprintable: false,
+        }
+    }
+}
+
+/// Extracts, leaves out floaters, smooths and reduces where asked, places at `size_mm` and reports.
 ///
-/// `on_phase` is told the name of each phase as it begins: `extract`, `simplify`, `report`. `cancelled` is asked
-/// between phases and, while simplifying, every few hundred milliseconds. The mesh is in millimetres with z up, and
-/// the report printable.
+/// `on_phase` is told the name of each phase as it begins: `extract`, `smooth`, `simplify`, `report`. `cancelled` is
+/// asked between phases and, while simplifying, every few hundred milliseconds. The mesh is in millimetres with z up.
 ///
 /// # Errors
 /// [`SurfaceErrorKind::Empty`] without a surface, [`SurfaceErrorKind::NotPrintable`] where the report is not
-/// printable, [`SurfaceErrorKind::Cancelled`], [`SurfaceErrorKind::Argument`] for an impossible size.
+/// printable and `fail_unprintable` is set, [`SurfaceErrorKind::Cancelled`], [`SurfaceErrorKind::Argument`] for an
+/// impossible size.
 pub fn finish(
     field: &Field,
-    size_mm: f32,
-    target_faces: Option<u32>,
+    options: &FinishOptions,
     on_phase: &mut dyn FnMut(&str),
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(Mesh, PrintReport), SurfaceError> {
@@ -28,17 +70,26 @@ pub fn finish(
     };
     check()?;
     on_phase("extract");
-    let (mut mesh, removed) = drop_dust(extract(field)?)?;
+    let mesh = match options.method {
+        Method::MarchingCubes => extract(field)?,
+        Method::Dual => dual(field)?,
+    };
+    let (mut mesh, removed) = keep_components(mesh, options.floaters, options.fill_cavities)?;
     check()?;
-    if let Some(target) = target_faces.filter(|target| (*target as usize) < mesh.triangles.len()) {
+    if options.smooth > 0 {
+        on_phase("smooth");
+        smooth(&mut mesh, options.smooth);
+        check()?;
+    }
+    if let Some(target) = options.target_faces.filter(|target| (*target as usize) < mesh.triangles.len()) {
         on_phase("simplify");
         mesh = crate::simplify::simplify_while(mesh, target as usize, &|| !cancelled())?;
         check()?;
     }
     on_phase("report");
-    let mesh = place(mesh, size_mm)?;
-    let report = report(&mesh, removed);
-    if !report.printable() {
+    let mesh = place(mesh, options.size_mm)?;
+    let report = report(&mesh, removed.floaters + removed.cavities);
+    if options.fail_unprintable && !report.printable() {
         return Err(SurfaceError::new(SurfaceErrorKind::NotPrintable, complaint(&report)));
     }
     Ok((mesh, report))

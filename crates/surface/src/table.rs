@@ -28,6 +28,10 @@ pub(crate) struct CaseTable {
     pub count: [u8; 256],
     /// Up to five triangles per case, counter-clockwise seen from outside.
     pub triangles: [[[u8; 3]; MAX_TRIANGLES]; 256],
+    /// Closed loops per case: the pieces of surface within the cube.
+    pub rings: [u8; 256],
+    /// The loop that each crossed edge is on, per case.
+    pub ring_of: [[u8; 12]; 256],
 }
 
 /// The most triangles of any case.
@@ -42,10 +46,20 @@ pub(crate) fn case_table() -> &'static CaseTable {
 fn generate() -> CaseTable {
     let edges = cube_edges();
     let faces = faces();
-    let mut table = CaseTable { edges, count: [0; 256], triangles: [[[0; 3]; MAX_TRIANGLES]; 256] };
+    let mut table = CaseTable {
+        edges,
+        count: [0; 256],
+        triangles: [[[0; 3]; MAX_TRIANGLES]; 256],
+        rings: [0; 256],
+        ring_of: [[u8::MAX; 12]; 256],
+    };
     for case in 0..256usize {
         let mut made = Vec::new();
         for ring in loops(case as u8, &edges, &faces) {
+            for edge in &ring {
+                table.ring_of[case][*edge] = table.rings[case];
+            }
+            table.rings[case] += 1;
             triangulate(&ring, &edges, &mut made);
         }
         table.count[case] = made.len() as u8;

@@ -7,7 +7,9 @@ mod common;
 use std::cell::Cell;
 
 use common::{Random, ball, check, euler, sampled, torus};
-use orfeas_surface::{Mesh, SurfaceErrorKind, drop_dust, extract, finish, report, simplify};
+use orfeas_surface::{
+    FinishOptions, Mesh, SurfaceErrorKind, extract, finish, keep_components, report, simplify, smooth,
+};
 
 #[test]
 fn simplification_keeps_the_mesh_closed_and_its_genus() {
@@ -98,20 +100,94 @@ fn crowd() -> orfeas_field::Field {
 }
 
 #[test]
-fn dust_goes_and_thin_parts_stay() {
+fn floaters_go_by_their_share_of_the_faces_and_the_largest_comes_first() {
     let mesh = extract(&crowd()).unwrap();
     assert_eq!(report(&mesh, 0).components, 3);
-    let (kept, removed) = drop_dust(mesh).unwrap();
-    check(&kept, "without dust");
-    assert_eq!((removed, report(&kept, removed).components), (1, 2));
-    assert_eq!(drop_dust(Mesh::default()).unwrap_err().kind(), SurfaceErrorKind::Empty);
+    let (kept, removed) = keep_components(mesh.clone(), 0.005, false).unwrap();
+    check(&kept, "without the speck");
+    assert_eq!((removed.floaters, removed.cavities, report(&kept, 0).components), (1, 0, 2));
+    // The ball is larger than the needle, and comes first.
+    let first = kept.triangles[0].map(|v| kept.vertices[v as usize]);
+    assert!(first.iter().all(|v| v.iter().map(|c| c * c).sum::<f32>().sqrt() < 0.6), "{first:?}");
+    let all = keep_components(mesh.clone(), 0.0, false).unwrap();
+    assert_eq!((all.1.floaters, report(&all.0, 0).components), (0, 3));
+    let one = keep_components(mesh, 1.0, false).unwrap();
+    assert_eq!((one.1.floaters, report(&one.0, 0).components), (2, 1));
+    assert_eq!(keep_components(Mesh::default(), 0.005, false).unwrap_err().kind(), SurfaceErrorKind::Empty);
+}
+
+/// A hollow ball with a grain in its cavity, and beside it a small hollow ball.
+fn hollows() -> orfeas_field::Field {
+    sampled(161, |[x, y, z]| {
+        let from = |cx: f32| ((x - cx).powi(2) + y * y + z * z).sqrt();
+        let shell = 0.08 - (from(-0.3) - 0.5).abs();
+        let grain = 0.15 - from(-0.3);
+        let small = 0.04 - (from(0.8) - 0.1).abs();
+        shell.max(grain).max(small)
+    })
+}
+
+#[test]
+fn cavities_stay_or_are_filled_with_what_is_in_them() {
+    let mesh = extract(&hollows()).unwrap();
+    assert_eq!(report(&mesh, 0).components, 5);
+    let ball = |r: f64| 4.0 / 3.0 * std::f64::consts::PI * r.powi(3) / 1000.0;
+    let near = |mesh: &Mesh, volume: f64| {
+        let found = report(mesh, 0).volume_cm3;
+        assert!((found / volume - 1.0).abs() < 0.01, "{found}, not {volume}");
+    };
+    let shell = ball(0.58) - ball(0.42);
+    let (kept, removed) = keep_components(mesh.clone(), 0.0, false).unwrap();
+    assert_eq!((removed.floaters, removed.cavities), (0, 0));
+    near(&kept, shell + ball(0.15) + ball(0.14) - ball(0.06));
+    let (filled, removed) = keep_components(mesh.clone(), 0.0, true).unwrap();
+    check(&filled, "filled");
+    assert_eq!((removed.floaters, removed.cavities), (0, 3));
+    near(&filled, ball(0.58) + ball(0.14));
+    // The small ball's shell has a tenth of the largest's faces: its cavity goes with it, and so does the grain.
+    let (large, removed) = keep_components(mesh, 0.1, false).unwrap();
+    check(&large, "the large one");
+    assert_eq!((removed.floaters, report(&large, 0).components), (3, 2));
+    near(&large, shell);
+}
+
+#[test]
+fn smoothing_takes_noise_off_and_leaves_the_volume() {
+    let mut random = Random::new(5);
+    let mut mesh = extract(&ball(60, 0.8)).unwrap();
+    let roughness = |mesh: &Mesh| {
+        mesh.vertices.iter().map(|v| (v.iter().map(|c| c * c).sum::<f32>().sqrt() - 0.8).abs()).sum::<f32>()
+            / mesh.vertices.len() as f32
+    };
+    for vertex in &mut mesh.vertices {
+        *vertex = vertex.map(|c| c + 0.008 * random.signed());
+    }
+    let (before, rough) = (report(&mesh, 0), roughness(&mesh));
+    smooth(&mut mesh, 10);
+    let after = report(&mesh, 0);
+    assert!(roughness(&mesh) < 0.4 * rough, "{} of {rough}", roughness(&mesh));
+    assert!((after.volume_cm3 / before.volume_cm3 - 1.0).abs() < 0.01, "{before:?} {after:?}");
+    check(&mesh, "smoothed");
+    // An open border stays where it is.
+    let mut open = extract(&torus(40)).unwrap();
+    open.triangles.truncate(open.triangles.len() / 2);
+    let edges = report(&open, 0).boundary_edges;
+    let before = open.clone();
+    smooth(&mut open, 3);
+    let moved = before.vertices.iter().zip(&open.vertices).filter(|(a, b)| a != b).count();
+    assert!(moved > 0 && report(&open, 0).boundary_edges == edges);
 }
 
 #[test]
 fn the_whole_way() {
     let mut phases = Vec::new();
-    let (mesh, found) =
-        finish(&crowd(), 120.0, Some(5000), &mut |phase| phases.push(phase.to_owned()), &|| false).unwrap();
+    let (mesh, found) = finish(
+        &crowd(),
+        &FinishOptions { size_mm: 120.0, target_faces: Some(5000), ..FinishOptions::default() },
+        &mut |phase| phases.push(phase.to_owned()),
+        &|| false,
+    )
+    .unwrap();
     assert_eq!(phases, ["extract", "simplify", "report"]);
     check(&mesh, "finished");
     assert!(found.printable() && found.triangles <= 5000);
@@ -129,7 +205,7 @@ fn up_becomes_z_and_the_front_looks_to_minus_y() {
         let body = 0.3 - (x * x + (y * 0.5).powi(2) + z * z).sqrt();
         body.max(0.2 - (x * x + y * y + (z - 0.5).powi(2)).sqrt())
     });
-    let (mesh, found) = finish(&field, 100.0, None, &mut |_| {}, &|| false).unwrap();
+    let (mesh, found) = finish(&field, &FinishOptions::default(), &mut |_| {}, &|| false).unwrap();
     assert!((found.bounds_mm[2] - 100.0).abs() < 1e-3);
     let nose = mesh.vertices.iter().min_by(|a, b| a[1].total_cmp(&b[1])).unwrap();
     assert!((nose[2] - 50.0).abs() < 2.0 && nose[0].abs() < 2.0, "{nose:?}");
@@ -138,20 +214,23 @@ fn up_becomes_z_and_the_front_looks_to_minus_y() {
 #[test]
 fn who_cancels_gets_told_so() {
     let asked = Cell::new(0);
+    let options = FinishOptions { target_faces: Some(500), ..FinishOptions::default() };
     let stop_at = |limit| {
         asked.set(0);
         let cancelled = || {
             asked.set(asked.get() + 1);
             asked.get() > limit
         };
-        finish(&torus(60), 100.0, Some(500), &mut |_| {}, &cancelled).map(|_| ()).map_err(|error| error.kind())
+        finish(&torus(60), &options, &mut |_| {}, &cancelled).map(|_| ()).map_err(|error| error.kind())
     };
     for limit in 0..4 {
         assert_eq!(stop_at(limit), Err(SurfaceErrorKind::Cancelled), "{limit}");
     }
     assert_eq!(stop_at(1000), Ok(()));
     for size in [0.0, -1.0, f32::NAN] {
-        let error = finish(&torus(20), size, None, &mut |_| {}, &|| false).unwrap_err();
+        let error =
+            finish(&torus(20), &FinishOptions { size_mm: size, ..FinishOptions::default() }, &mut |_| {}, &|| false)
+                .unwrap_err();
         assert_eq!(error.kind(), SurfaceErrorKind::Argument);
     }
 }

@@ -5,12 +5,12 @@ use orfeas_bus::jobs::{self, Admission};
 use orfeas_bus::work::Delivery;
 use orfeas_bus::{Bus, BusError, events, objects};
 use orfeas_contract::{
-    Code, Completed, Event, EventBody, ExportWork, Failure, Format, JobId, MeshFile, PrintReport, Progress, Stage,
-    StageTiming, State, seconds_between, subjects,
+    Code, Completed, Event, EventBody, ExportWork, Failure, Format, JobId, MeshFile, Options, PrintReport, Progress,
+    Stage, StageTiming, State, seconds_between, subjects,
 };
 use orfeas_field::DecodeLimits;
 use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token, read_work};
-use orfeas_surface::SurfaceErrorKind;
+use orfeas_surface::{FinishOptions, SurfaceErrorKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -113,8 +113,7 @@ impl Finish {
                 _ => Failure::new(Stage::Export, error.code(), error.to_string()).into(),
             };
             let (mesh, report) =
-                orfeas_surface::finish(&field, options.size_mm(), options.target_faces, &mut tell, &cancelled)
-                    .map_err(surface)?;
+                orfeas_surface::finish(&field, &finish_options(&options), &mut tell, &cancelled).map_err(surface)?;
             tell("write");
             let mut files = Vec::new();
             for format in options.formats() {
@@ -146,6 +145,15 @@ impl Finish {
             let sentence = format!("making the mesh broke off: {error}");
             Err(Failure::new(Stage::Export, Code::Internal, sentence).into())
         })
+    }
+}
+
+fn finish_options(options: &Options) -> FinishOptions {
+    FinishOptions {
+        size_mm: options.size_mm(),
+        target_faces: options.target_faces,
+        fail_unprintable: true,
+        ..FinishOptions::default()
     }
 }
 
