@@ -34,6 +34,9 @@ pub struct PrintReport {
     /// Pieces that were too small to print and were left out of the files.
     #[serde(default)]
     pub removed_components: u64,
+    /// How far the surface before a reduction is from the one after, at the most, in millimetres: from sampled vertices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduction_error_mm: Option<f64>,
 }
 
 impl PrintReport {

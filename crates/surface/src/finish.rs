@@ -4,7 +4,11 @@ use orfeas_contract::PrintReport;
 use orfeas_field::Field;
 
 use crate::error::{SurfaceError, SurfaceErrorKind};
+use crate::nearest::largest_distance;
 use crate::{Mesh, dual, extract, keep_components, place, report, smooth};
+
+/// Vertices whose distance from the reduced mesh is measured, about; all where there are fewer.
+const ERROR_SAMPLES: usize = 50_000;
 
 /// How the surface is made of the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +66,7 @@ pub fn finish(
     field: &Field,
     options: &FinishOptions,
     on_phase: &mut dyn FnMut(&str),
-    cancelled: &dyn Fn() -> bool,
+    cancelled: &(dyn Fn() -> bool + Sync),
 ) -> Result<(Mesh, PrintReport), SurfaceError> {
     let check = || match cancelled() {
         true => Err(SurfaceError::new(SurfaceErrorKind::Cancelled, "cancelled")),
@@ -81,14 +85,22 @@ pub fn finish(
         smooth(&mut mesh, options.smooth);
         check()?;
     }
+    // Vertices as they were before the reduction.
+    let mut samples = Vec::new();
     if let Some(target) = options.target_faces.filter(|target| (*target as usize) < mesh.triangles.len()) {
         on_phase("simplify");
+        let stride = mesh.vertices.len().div_ceil(ERROR_SAMPLES);
+        samples = mesh.vertices.iter().step_by(stride).copied().collect();
         mesh = crate::simplify::simplify_while(mesh, target as usize, &|| !cancelled())?;
         check()?;
     }
     on_phase("report");
+    let error = largest_distance(&samples, &mesh);
+    let reduced = !samples.is_empty();
+    let longest = mesh.longest_side();
     let mesh = place(mesh, options.size_mm)?;
-    let report = report(&mesh, removed.floaters + removed.cavities);
+    let mut report = report(&mesh, removed.floaters + removed.cavities);
+    report.reduction_error_mm = reduced.then(|| error / longest * f64::from(options.size_mm));
     if options.fail_unprintable && !report.printable() {
         return Err(SurfaceError::new(SurfaceErrorKind::NotPrintable, complaint(&report)));
     }

@@ -25,6 +25,12 @@ impl Mesh {
         }))
     }
 
+    /// The longest side of the bounding box; 0 without vertices.
+    pub(crate) fn longest_side(&self) -> f64 {
+        let (low, high) = self.bounds().unwrap_or_default();
+        (0..3).map(|k| f64::from(high[k]) - f64::from(low[k])).fold(0.0, f64::max)
+    }
+
     /// The corners of a triangle.
     pub(crate) fn corners(&self, triangle: [u32; 3]) -> [[f32; 3]; 3] {
         triangle.map(|v| self.vertices[v as usize])

@@ -31,6 +31,7 @@ pub fn report(mesh: &Mesh, removed: u64) -> PrintReport {
         non_manifold_vertices: 0,
         degenerate_triangles: 0,
         removed_components: removed,
+        reduction_error_mm: None,
     };
     if mesh.triangles.is_empty() || !mesh.indices_fit() {
         return report;

@@ -9,13 +9,18 @@
 //! A collapse must satisfy the link condition (Dey et al. 1999), which keeps a closed manifold one, must turn no
 //! triangle over and make none much flatter.
 
+mod parts;
+
 use rayon::prelude::*;
 
 use crate::Mesh;
 use crate::error::{SurfaceError, SurfaceErrorKind};
 use crate::mesh::{area_normal, cross, dot};
 use crate::quadric::Quadric;
+use parts::{PART_TRIANGLES, parts};
 
+/// Where much is to go, the parts of a mesh are reduced by themselves first, to this many times the target.
+const ROUGH: usize = 6;
 /// Longer fans are not made, and not looked at.
 const MAX_FAN: usize = 48;
 /// The least cosine between a triangle's normals before and after a collapse.
@@ -39,24 +44,45 @@ pub fn simplify(mesh: Mesh, target_faces: usize) -> Result<Mesh, SurfaceError> {
 ///
 /// # Errors
 /// [`SurfaceErrorKind::Cancelled`] too.
-pub(crate) fn simplify_while(mesh: Mesh, target_faces: usize, go_on: &dyn Fn() -> bool) -> Result<Mesh, SurfaceError> {
+pub(crate) fn simplify_while(
+    mesh: Mesh,
+    target_faces: usize,
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Result<Mesh, SurfaceError> {
     if !mesh.indices_fit() {
         return Err(SurfaceError::damaged("a triangle names a vertex that is not there"));
     }
     if mesh.triangles.len() <= target_faces {
         return Ok(mesh);
     }
-    let mut state = State::new(mesh);
-    while state.triangles.len() > target_faces {
-        let before = state.triangles.len();
-        state.pass(target_faces, go_on)?;
-        if state.triangles.len() == before && state.exhaustive {
-            break;
-        }
-        // Nearly nothing among the cheap edges: the next pass looks at all of them.
-        state.exhaustive = (before - state.triangles.len()) * 50 < before - target_faces;
-    }
+    let middle = middle(&mesh);
+    let rough = target_faces.saturating_mul(ROUGH);
+    let mut state = if mesh.triangles.len() > 2 * rough.max(PART_TRIANGLES) {
+        let parts = parts(&mesh);
+        drop(mesh);
+        let whole: usize = parts.iter().map(|part| part.mesh.triangles.len()).sum();
+        let parts: Vec<(State, Vec<u32>)> = parts
+            .into_par_iter()
+            .map(|part| {
+                let share = (part.mesh.triangles.len() as f64 / whole as f64 * rough as f64) as usize;
+                let mut state = State::new(part.mesh, middle);
+                state.names = part.vertices;
+                state.reduce(share, go_on)?;
+                let names = std::mem::take(&mut state.names);
+                Ok((state, names))
+            })
+            .collect::<Result<_, SurfaceError>>()?;
+        State::joined(parts, middle)
+    } else {
+        State::new(mesh, middle)
+    };
+    state.reduce(target_faces, go_on)?;
     Ok(Mesh { vertices: state.positions, triangles: state.triangles }.compacted())
+}
+
+fn middle(mesh: &Mesh) -> [f64; 3] {
+    let (low, high) = mesh.bounds().unwrap_or_default();
+    std::array::from_fn(|k| (f64::from(low[k]) + f64::from(high[k])) / 2.0)
 }
 
 struct State {
@@ -65,6 +91,8 @@ struct State {
     quadrics: Vec<Quadric>,
     /// Vertices that never move: where the mesh is not a closed manifold.
     fixed: Vec<bool>,
+    /// What the vertices are called in the mesh that this is a part of; empty where it is none.
+    names: Vec<u32>,
     middle: [f64; 3],
     /// Whether the next pass looks at all edges rather than at the cheap ones.
     exhaustive: bool,
@@ -122,11 +150,9 @@ fn sides([a, b, c]: [[f64; 3]; 3]) -> ([f64; 3], f64) {
 }
 
 impl State {
-    fn new(mesh: Mesh) -> Self {
-        let (low, high) = mesh.bounds().unwrap_or_default();
+    fn new(mesh: Mesh, middle: [f64; 3]) -> Self {
         let Mesh { vertices: positions, triangles } = mesh;
         let adjacency = Adjacency::new(positions.len(), &triangles);
-        let middle: [f64; 3] = std::array::from_fn(|k| (f64::from(low[k]) + f64::from(high[k])) / 2.0);
         let planes: Vec<Quadric> = triangles
             .par_iter()
             .with_min_len(1024)
@@ -150,7 +176,53 @@ impl State {
                 (sum, !is_closed_fan(vertex, around, &triangles))
             })
             .unzip();
-        Self { positions, triangles, quadrics, fixed, middle, exhaustive: false }
+        Self { positions, triangles, quadrics, fixed, names: Vec::new(), middle, exhaustive: false }
+    }
+
+    /// Parts put together again: a vertex of several parts has not moved in any, and has the planes of all.
+    fn joined(parts: Vec<(Self, Vec<u32>)>, middle: [f64; 3]) -> Self {
+        let most = parts.iter().flat_map(|(_, names)| names).max().map_or(0, |name| *name as usize + 1);
+        let mut target = vec![u32::MAX; most];
+        let (mut positions, mut quadrics, mut triangles) = (Vec::new(), Vec::<Quadric>::new(), Vec::new());
+        for (part, names) in parts {
+            let number: Vec<u32> = (part.positions.iter().zip(&part.quadrics).zip(&names))
+                .map(|((position, quadric), name)| {
+                    let number = &mut target[*name as usize];
+                    if *number == u32::MAX {
+                        *number = positions.len() as u32;
+                        positions.push(*position);
+                        quadrics.push(*quadric);
+                    } else {
+                        let sum = &mut quadrics[*number as usize];
+                        *sum = sum.plus(quadric);
+                    }
+                    *number
+                })
+                .collect();
+            triangles.extend(part.triangles.iter().map(|t| t.map(|v| number[v as usize])));
+        }
+        let adjacency = Adjacency::new(positions.len(), &triangles);
+        let fixed = (0..positions.len() as u32)
+            .into_par_iter()
+            .with_min_len(1024)
+            .map(|vertex| !is_closed_fan(vertex, adjacency.around(vertex), &triangles))
+            .collect();
+        Self { positions, triangles, quadrics, fixed, names: Vec::new(), middle, exhaustive: false }
+    }
+
+    /// Passes until the target is reached, or nothing more may be collapsed.
+    fn reduce(&mut self, target: usize, go_on: &dyn Fn() -> bool) -> Result<(), SurfaceError> {
+        self.exhaustive = false;
+        while self.triangles.len() > target {
+            let before = self.triangles.len();
+            self.pass(target, go_on)?;
+            if self.triangles.len() == before && self.exhaustive {
+                break;
+            }
+            // Nearly nothing among the cheap edges: the next pass looks at all of them.
+            self.exhaustive = (before - self.triangles.len()) * 50 < before - target;
+        }
+        Ok(())
     }
 
     fn point(&self, vertex: u32) -> [f64; 3] {
@@ -269,12 +341,16 @@ impl State {
                 self.positions[count] = self.positions[old];
                 self.quadrics[count] = self.quadrics[old];
                 self.fixed[count] = self.fixed[old];
+                if let Some(name) = self.names.get(old).copied() {
+                    self.names[count] = name;
+                }
                 count += 1;
             }
         }
         self.positions.truncate(count);
         self.quadrics.truncate(count);
         self.fixed.truncate(count);
+        self.names.truncate(count);
         for vertex in self.triangles.as_flattened_mut() {
             *vertex = target[*vertex as usize];
         }

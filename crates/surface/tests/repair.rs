@@ -1,0 +1,180 @@
+//! What is broken in a known way comes back as the solid that it was.
+// Helpers outside the test functions may fail the test that calls them.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Random, ball, check, euler, sampled, torus};
+use orfeas_surface::{Mesh, RepairReport, extract, repair, report};
+
+/// Triangles that share no vertex, as in an STL file.
+fn soup(mesh: &Mesh) -> Mesh {
+    let vertices: Vec<[f32; 3]> = mesh.triangles.as_flattened().iter().map(|v| mesh.vertices[*v as usize]).collect();
+    let triangles = (0..mesh.triangles.len() as u32).map(|t| [3 * t, 3 * t + 1, 3 * t + 2]).collect();
+    Mesh { vertices, triangles }
+}
+
+/// A box from `low` to `high`.
+fn block(low: [f32; 3], high: [f32; 3]) -> Mesh {
+    let vertices =
+        (0..8).map(|c| std::array::from_fn(|k| if c >> (2 - k) & 1 == 1 { high[k] } else { low[k] })).collect();
+    let quads = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]];
+    Mesh { vertices, triangles: quads.iter().flat_map(|[a, b, c, d]| [[*a, *b, *c], [*a, *c, *d]]).collect() }
+}
+
+fn joined(parts: &[Mesh]) -> Mesh {
+    let mut all = Mesh::default();
+    for part in parts {
+        let base = all.vertices.len() as u32;
+        all.vertices.extend(&part.vertices);
+        all.triangles.extend(part.triangles.iter().map(|t| t.map(|v| v + base)));
+    }
+    all
+}
+
+#[track_caller]
+fn volume_is(mesh: &Mesh, expected: f64) {
+    let found = report(mesh, 0).volume_cm3 * 1000.0;
+    assert!((found / expected - 1.0).abs() < 2e-3, "{found}, not {expected}");
+}
+
+fn volume(mesh: &Mesh) -> f64 {
+    report(mesh, 0).volume_cm3 * 1000.0
+}
+
+#[test]
+fn what_is_whole_stays_as_it_is() {
+    for mesh in [extract(&torus(40)).unwrap(), block([0.0; 3], [1.0, 2.0, 3.0])] {
+        let (repaired, done) = repair(mesh.clone());
+        assert_eq!(repaired, mesh);
+        assert_eq!(done, RepairReport::default());
+    }
+}
+
+#[test]
+fn a_soup_with_every_fault_becomes_the_solid_again() {
+    for (whole, seed) in [(extract(&torus(40)).unwrap(), 1), (extract(&ball(30, 0.7)).unwrap(), 2)] {
+        let mut random = Random::new(seed);
+        let mut broken = soup(&whole);
+        // Rounding as of a text file, doubled triangles, some without area, a third turned over, holes.
+        for vertex in &mut broken.vertices {
+            *vertex = vertex.map(|c| c + 2e-6 * random.signed());
+        }
+        let copies: Vec<[u32; 3]> = (0..20).map(|_| broken.triangles[random.below(broken.triangles.len())]).collect();
+        broken.triangles.extend(copies);
+        broken.triangles.push([0, 0, 5]);
+        for triangle in &mut broken.triangles {
+            if random.below(3) == 0 {
+                triangle.swap(0, 1);
+            }
+        }
+        for _ in 0..5 {
+            broken.triangles.swap_remove(random.below(broken.triangles.len() - 30));
+        }
+        let (repaired, done) = repair(broken);
+        check(&repaired, "repaired");
+        assert_eq!(euler(&repaired), euler(&whole));
+        volume_is(&repaired, volume(&whole));
+        assert!(done.welded_vertices > 0 && done.removed_triangles >= 21 && done.closed_holes > 0, "{done:?}");
+        assert!(done.flipped_triangles > 0, "{done:?}");
+    }
+}
+
+#[test]
+fn t_junctions_are_stitched() {
+    // Two halves of a box whose common border has vertices on one side only.
+    let mut mesh = block([0.0; 3], [2.0, 1.0, 1.0]);
+    // The face x = 2 again, finer: its edges get middles that the neighbours know nothing of.
+    mesh.triangles.retain(|t| !t.iter().all(|v| mesh.vertices[*v as usize][0] == 2.0));
+    let n = 4;
+    let base = mesh.vertices.len() as u32;
+    for y in 0..=n {
+        for z in 0..=n {
+            mesh.vertices.push([2.0, y as f32 / n as f32, z as f32 / n as f32]);
+        }
+    }
+    let at = |y: u32, z: u32| base + y * (n + 1) + z;
+    for y in 0..n {
+        for z in 0..n {
+            mesh.triangles.push([at(y, z), at(y + 1, z), at(y + 1, z + 1)]);
+            mesh.triangles.push([at(y, z), at(y + 1, z + 1), at(y, z + 1)]);
+        }
+    }
+    assert!(!report(&mesh, 0).watertight);
+    let (repaired, done) = repair(mesh);
+    check(&repaired, "stitched");
+    volume_is(&repaired, 2.0);
+    assert_eq!((done.stitched_t_junctions, done.closed_holes, euler(&repaired)), (12, 0, 2));
+}
+
+#[test]
+fn boxes_that_share_an_edge_or_a_corner_come_apart() {
+    // Both boxes' own vertices on the edge become one when welded: an edge of four triangles.
+    let edge = joined(&[block([0.0; 3], [1.0; 3]), block([1.0, 1.0, 0.0], [2.0, 2.0, 1.0])]);
+    let corner = joined(&[block([0.0; 3], [1.0; 3]), block([1.0; 3], [2.0; 3])]);
+    for (name, mesh, cut) in [("edge", edge, 1), ("corner", corner, 0)] {
+        let before = report(&mesh, 0);
+        assert!(!before.manifold, "{name}");
+        let (repaired, done) = repair(mesh.welded());
+        common::check_topology(&repaired, name);
+        assert_eq!((done.split_edges, done.closed_holes, repaired.vertices.len()), (cut, 0, 16), "{name}");
+        volume_is(&repaired, 2.0);
+    }
+}
+
+#[test]
+fn inside_out_is_turned_and_a_cavity_is_not() {
+    let turned = |mut mesh: Mesh| {
+        mesh.triangles.iter_mut().for_each(|t| t.swap(1, 2));
+        mesh
+    };
+    let (outer, inner) = (block([0.0; 3], [3.0; 3]), block([1.0; 3], [2.0; 3]));
+    let (repaired, done) = repair(turned(outer.clone()));
+    volume_is(&repaired, 27.0);
+    assert_eq!(done.flipped_triangles, 12);
+    let (hollow, done) = repair(joined(&[outer.clone(), turned(inner.clone())]));
+    volume_is(&hollow, 26.0);
+    assert_eq!(done.flipped_triangles, 0);
+    let (hollow, done) = repair(joined(&[turned(outer), turned(inner)]));
+    volume_is(&hollow, 26.0);
+    assert_eq!(done.flipped_triangles, 12);
+}
+
+#[test]
+fn holes_of_any_size_are_closed() {
+    let whole = extract(&ball(60, 0.8)).unwrap();
+    for keep in [0.7f32, 0.3, -0.2] {
+        let mut open = whole.clone();
+        open.triangles.retain(|t| t.iter().all(|v| whole.vertices[*v as usize][2] < keep));
+        let (closed, done) = repair(open);
+        check(&closed, "capped");
+        assert_eq!((done.closed_holes, euler(&closed)), (1, 2));
+        let height = f64::from(keep) + 0.8;
+        let cap = std::f64::consts::PI * height * height * (3.0 * 0.8 - height) / 3.0;
+        assert!((volume(&closed) / cap - 1.0).abs() < 0.1, "{keep}: {} {cap}", volume(&closed));
+    }
+    // Both ends of a tube.
+    let tube = extract(&sampled(50, |[x, y, z]| (0.3 - x.hypot(y)).min(0.8 - z.abs()))).unwrap();
+    let mut open = tube.clone();
+    open.triangles.retain(|t| t.iter().all(|v| tube.vertices[*v as usize][2].abs() < 0.7));
+    let (closed, done) = repair(open);
+    check(&closed, "tube");
+    assert_eq!((done.closed_holes, euler(&closed)), (2, 2));
+}
+
+#[test]
+fn any_triangles_at_all_come_back_without_a_crowded_edge() {
+    for seed in 0..300 {
+        let mut random = Random::new(seed + 1);
+        let count = 3 + random.below(12);
+        let vertices: Vec<[f32; 3]> = (0..count).map(|_| std::array::from_fn(|_| random.below(5) as f32)).collect();
+        let triangles =
+            (0..2 + random.below(40)).map(|_| std::array::from_fn(|_| random.below(count) as u32)).collect();
+        let (repaired, _) = repair(Mesh { vertices, triangles });
+        let found = report(&Mesh { ..repaired.clone() }, 0);
+        if repaired.triangles.is_empty() {
+            continue;
+        }
+        common::check_topology(&repaired, &format!("seed {seed}: {found:?}"));
+    }
+}
