@@ -164,6 +164,48 @@ fn square_to_triangle(p: [f64; 3], [a, b, c]: [[f64; 3]; 3]) -> f64 {
 mod tests {
     use super::*;
 
+    /// The fixture is skimage 0.26.0's `marching_cubes(method="lewiner")` on this grid, written by trimesh.
+    #[test]
+    fn marching_cubes_is_within_half_a_cell_of_skimage_everywhere() {
+        const SAMPLES: usize = 40;
+        let at = |index: usize| index as f32 / (SAMPLES - 1) as f32 * 2.02 - 1.01;
+        let mut values = Vec::new();
+        for index in 0..SAMPLES.pow(3) {
+            let [x, y, z] = [index / SAMPLES / SAMPLES, index / SAMPLES % SAMPLES, index % SAMPLES].map(at);
+            let (u, v, w) = (3.0 * x, 3.0 * y, 3.0 * z);
+            let gyroid = u.sin() * v.cos() + v.sin() * w.cos() + w.sin() * u.cos();
+            values.push((0.9 - (x * x + y * y + z * z).sqrt()).min(0.6 - gyroid.abs()));
+        }
+        let provenance = orfeas_contract::Provenance {
+            engine: "test".into(),
+            model: "none".into(),
+            weights_sha256: None,
+            seed: 0,
+            steps: 0,
+            guidance: 0.0,
+            resolution: SAMPLES as u32 - 1,
+        };
+        let grid = orfeas_field::SparseGrid::from_dense([SAMPLES; 3], &values, 0.0).unwrap();
+        let field = orfeas_field::Field { grid, bounds: orfeas_field::Bounds::cube(1.01), provenance };
+        let theirs = crate::read(include_bytes!("../tests/fixtures/skimage_gyroid_40.ply"), None).unwrap();
+        let cell = 2.02 / (SAMPLES - 1) as f64;
+        // The middles of triangles too: what lies between the vertices counts.
+        let points = |mesh: &Mesh| -> Vec<[f32; 3]> {
+            let middle = |t: &[u32; 3]| {
+                let [a, b, c] = mesh.corners(*t);
+                std::array::from_fn(|k| (a[k] + b[k] + c[k]) / 3.0)
+            };
+            mesh.vertices.iter().copied().chain(mesh.triangles.iter().map(middle)).collect()
+        };
+        for (name, ours, bound) in
+            [("marching cubes", crate::extract(&field).unwrap(), 0.5), ("dual", crate::dual(&field).unwrap(), 1.0)]
+        {
+            let there = largest_distance(&points(&theirs), &ours) / cell;
+            let back = largest_distance(&points(&ours), &theirs) / cell;
+            assert!(there.max(back) < bound, "{name}: {there} and {back} cells");
+        }
+    }
+
     #[test]
     fn distances_are_those_of_brute_force() {
         let mut state = 7u32;
