@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
 
+#[allow(dead_code)]
 #[path = "../tests/common/fields.rs"]
 mod fields;
 

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::Mesh;
 use crate::blocks::{Blocks, for_cells};
 use crate::error::{SurfaceError, SurfaceErrorKind};
+use crate::extract::Record;
 use crate::mesh::{area_normal, dot};
 use crate::quadric::Quadric;
 use crate::table::{CaseTable, case_table};
@@ -77,14 +78,49 @@ struct Cells {
     firsts: Vec<u16>,
     /// Bit `axis` of each active cell: its upper face on that axis has vertices of its own.
     split: Vec<u8>,
+    /// The block's crossed edges, and how the surface passes each.
+    edges: Record,
+    crossings: Vec<Crossing>,
     vertices: u32,
     first_vertex: u32,
 }
 
+/// Where the surface passes an edge of the grid, in cells above its lower end, and the direction in which the field
+/// falls there, of length one or, where the field is flat, 0.
+struct Crossing {
+    along: f32,
+    normal: [f32; 3],
+}
+
+impl Crossing {
+    fn new(blocks: &Blocks<'_>, at: usize, axis: usize, local: Place) -> Self {
+        let along = blocks.crossing(at, axis, local);
+        let base = blocks.position(at);
+        let low: Place = std::array::from_fn(|k| base[k] * BLOCK_EDGE + local[k]);
+        let high = moved(low, axis);
+        let (a, b) = (blocks.gradient(low), blocks.gradient(high));
+        let mut slope: [f64; 3] = std::array::from_fn(|k| {
+            let ([a, trust_a], [b, trust_b]) = (<[f64; 2]>::from(a[k]), <[f64; 2]>::from(b[k]));
+            let (weight_a, weight_b) = (trust_a * (1.0 - f64::from(along)), trust_b * f64::from(along));
+            if weight_a + weight_b > 0.0 { (a * weight_a + b * weight_b) / (weight_a + weight_b) } else { 0.0 }
+        });
+        // Along the edge the two samples themselves say best.
+        slope[axis] = f64::from(blocks.sample(high) - blocks.sample(low));
+        let length = dot(slope, slope).sqrt();
+        let known = length > 0.0 && length.is_finite();
+        Self { along, normal: slope.map(|v| if known { (-v / length) as f32 } else { 0.0 }) }
+    }
+}
+
 impl Cells {
     fn new(blocks: &Blocks<'_>, table: &CaseTable, at: usize) -> Option<Self> {
+        let edges = Record::new(blocks, table, at)?;
+        let mut crossings = Vec::new();
+        edges.for_edges(|axis, place| crossings.push(Crossing::new(blocks, at, axis, place)));
         let mut own = Self {
             at,
+            edges,
+            crossings,
             active: [0; BLOCK_EDGE],
             before: [0; BLOCK_EDGE],
             cases: Vec::new(),
@@ -108,7 +144,7 @@ impl Cells {
         for x in 1..BLOCK_EDGE {
             own.before[x] = own.before[x - 1] + own.active[x - 1].count_ones() as u16;
         }
-        (!own.cases.is_empty()).then_some(own)
+        Some(own)
     }
 
     /// The rank of a cell among the active ones.
@@ -195,28 +231,15 @@ impl Grid<'_> {
         }
     }
 
-    /// Where the surface crosses the cube edge of a cell, in cells from the cell's lower corner.
-    fn crossing(&self, cell: Place, axis: usize, corner: usize) -> [f64; 3] {
+    /// Where the surface crosses the cube edge of a cell, in cells from the cell's lower corner, and the field's fall.
+    fn crossing(&self, cell: Place, axis: usize, corner: usize) -> ([f64; 3], [f64; 3]) {
         let offset: Place = std::array::from_fn(|k| usize::from(corner & bit(k) != 0));
         let place: Place = std::array::from_fn(|k| cell[k] + offset[k]);
-        let at = self.blocks.at(place.map(|p| p / BLOCK_EDGE));
-        let along = f64::from(self.blocks.crossing(at, axis, place.map(|p| p % BLOCK_EDGE)));
-        std::array::from_fn(|k| offset[k] as f64 + if k == axis { along } else { 0.0 })
-    }
-
-    /// The direction in which the field falls at a crossing, of length one; `None` where the field is flat.
-    fn normal(&self, cell: Place, axis: usize, corner: usize, along: f64) -> Option<[f64; 3]> {
-        let low: Place = std::array::from_fn(|k| cell[k] + usize::from(corner & bit(k) != 0));
-        let (a, b) = (self.blocks.gradient(low), self.blocks.gradient(moved(low, axis)));
-        let mut slope: [f64; 3] = std::array::from_fn(|k| {
-            let ([a, trust_a], [b, trust_b]) = (<[f64; 2]>::from(a[k]), <[f64; 2]>::from(b[k]));
-            let (weight_a, weight_b) = (trust_a * (1.0 - along), trust_b * along);
-            if weight_a + weight_b > 0.0 { (a * weight_a + b * weight_b) / (weight_a + weight_b) } else { 0.0 }
-        });
-        // Along the edge the two samples themselves say best.
-        slope[axis] = f64::from(self.blocks.sample(moved(low, axis)) - self.blocks.sample(low));
-        let length = dot(slope, slope).sqrt();
-        (length > 0.0 && length.is_finite()).then(|| slope.map(|v| -v / length))
+        let owner = self.owner(place);
+        let [x, y, z] = place.map(|p| p % BLOCK_EDGE);
+        let crossing = &owner.crossings[owner.edges.vertex(axis, x, y * BLOCK_EDGE + z) as usize];
+        let point = std::array::from_fn(|k| offset[k] as f64 + if k == axis { f64::from(crossing.along) } else { 0.0 });
+        (point, crossing.normal.map(f64::from))
     }
 
     fn vertices(&self, cells: &Cells) -> Vec<[f32; 3]> {
@@ -246,23 +269,17 @@ impl Grid<'_> {
     fn segment_middle(&self, cell: Place, axis: usize, corner: usize) -> [f64; 3] {
         let ends = [1, 2].map(|turn| {
             let along = (axis + turn) % 3;
-            self.crossing(cell, along, corner & !bit(along))
+            self.crossing(cell, along, corner & !bit(along)).0
         });
         std::array::from_fn(|k| (ends[0][k] + ends[1][k]) / 2.0)
     }
 
     fn loop_vertex(&self, cell: Place, case: usize, ring: u8) -> [f64; 3] {
-        let mut crossings = [([0.0; 3], None); 12];
+        let mut crossings = [([0.0; 3], [0.0; 3]); 12];
         let mut count = 0;
-        // Several loops in a cell are details beneath its size: their middles keep them apart.
-        let alone = self.table.rings[case] == 1;
         for (edge, _) in self.table.ring_of[case].iter().enumerate().filter(|(_, of)| **of == ring) {
             let edge = self.table.edges[edge];
-            let (axis, corner) = (usize::from(edge.axis), usize::from(edge.corner));
-            let point = self.crossing(cell, axis, corner);
-            let along = point[axis];
-            let normal = if alone { self.normal(cell, axis, corner, along) } else { None };
-            crossings[count] = (point, normal);
+            crossings[count] = self.crossing(cell, usize::from(edge.axis), usize::from(edge.corner));
             count += 1;
         }
         let crossings = &crossings[..count];
@@ -270,12 +287,16 @@ impl Grid<'_> {
         for (point, _) in crossings {
             middle = std::array::from_fn(|k| middle[k] + point[k] / count as f64);
         }
-        let planes = crossings.iter().filter_map(|(point, normal)| {
-            let from: [f64; 3] = std::array::from_fn(|k| point[k] - middle[k]);
-            normal.map(|normal| Quadric::plane(normal, from, 1.0))
-        });
-        let sum = planes.fold(Quadric::default(), |sum, plane| sum.plus(&plane));
-        let offset = sum.optimum([0.0; 3]).unwrap_or_default();
+        let mut offset = [0.0; 3];
+        // Several loops in a cell are details beneath its size: their middles keep them apart.
+        if self.table.rings[case] == 1 {
+            let planes = crossings.iter().map(|(point, normal)| {
+                let from: [f64; 3] = std::array::from_fn(|k| point[k] - middle[k]);
+                Quadric::plane(*normal, from, 1.0)
+            });
+            let sum = planes.fold(Quadric::default(), |sum, plane| sum.plus(&plane));
+            offset = sum.optimum([0.0; 3]).unwrap_or_default();
+        }
         std::array::from_fn(|k| (middle[k] + offset[k]).clamp(MARGIN, 1.0 - MARGIN))
     }
 

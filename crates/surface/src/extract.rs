@@ -58,7 +58,7 @@ pub fn extract(field: &Field) -> Result<Mesh, SurfaceError> {
 }
 
 /// A block that owns crossed edges or cells with surface.
-struct Record {
+pub(crate) struct Record {
     /// The padded block.
     at: usize,
     /// Crossed edges: word `8 axis + x`, bit `8 y + z`.
@@ -71,7 +71,7 @@ struct Record {
 }
 
 impl Record {
-    fn new(blocks: &Blocks<'_>, table: &CaseTable, at: usize) -> Option<Self> {
+    pub(crate) fn new(blocks: &Blocks<'_>, table: &CaseTable, at: usize) -> Option<Self> {
         let planes = blocks.planes(at);
         let mut triangles = 0;
         for_cells(&planes, |_, _, case| triangles += u32::from(table.count[case]));
@@ -93,7 +93,8 @@ impl Record {
         Some(Self { at, crossed, before, vertices, triangles, first_vertex: 0 })
     }
 
-    fn vertex(&self, axis: usize, x: usize, bit: usize) -> u32 {
+    /// The number of a crossed edge's vertex: its rank, after those of the blocks before.
+    pub(crate) fn vertex(&self, axis: usize, x: usize, bit: usize) -> u32 {
         let word = axis * 8 + x;
         let below = self.crossed[word] & ((1 << bit) - 1);
         self.first_vertex + u32::from(self.before[word]) + below.count_ones()
@@ -104,20 +105,25 @@ impl Record {
         let bounds = blocks.field.bounds;
         let step: [f32; 3] = std::array::from_fn(|k| (bounds.max[k] - bounds.min[k]) / (blocks.samples[k] - 1) as f32);
         let mut out = vertices.iter_mut();
+        self.for_edges(|axis, place| {
+            let along = blocks.crossing(self.at, axis, place);
+            if let Some(vertex) = out.next() {
+                *vertex = std::array::from_fn(|k| {
+                    let index = (block[k] * BLOCK_EDGE + place[k]) as f32 - BLOCK_EDGE as f32;
+                    bounds.min[k] + step[k] * (index + if k == axis { along } else { 0.0 })
+                });
+            }
+        });
+    }
+
+    /// Calls `each` with the axis and the place of every crossed edge, in the order of their vertices.
+    pub(crate) fn for_edges(&self, mut each: impl FnMut(usize, [usize; 3])) {
         for (word, crossed) in self.crossed.iter().enumerate() {
-            let (axis, x) = (word / 8, word % 8);
             let mut rest = *crossed;
             while rest != 0 {
                 let bit = rest.trailing_zeros() as usize;
                 rest &= rest - 1;
-                let place = [x, bit >> 3, bit & 7];
-                let along = blocks.crossing(self.at, axis, place);
-                if let Some(vertex) = out.next() {
-                    *vertex = std::array::from_fn(|k| {
-                        let index = (block[k] * BLOCK_EDGE + place[k]) as f32 - BLOCK_EDGE as f32;
-                        bounds.min[k] + step[k] * (index + if k == axis { along } else { 0.0 })
-                    });
-                }
+                each(word / 8, [word % 8, bit >> 3, bit & 7]);
             }
         }
     }
