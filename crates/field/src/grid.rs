@@ -4,6 +4,8 @@ use half::f16;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::unknown::settled;
+
 /// Samples along a block's edge.
 pub const BLOCK_EDGE: usize = 8;
 /// Samples in a block.
@@ -119,7 +121,7 @@ impl SparseGrid {
     }
 
     /// Builds a grid from all its samples, `[x, y, z]` with z fastest, and the level that separates inside (at or
-    /// above it) from outside. NaN, the reference's "not evaluated", counts as outside.
+    /// above it) from outside. NaN, the reference's "not evaluated", is inside where everything known around it is.
     ///
     /// Returns `None` where `values` does not hold the product of `samples`, or an axis has fewer than two.
     #[must_use]
@@ -128,6 +130,7 @@ impl SparseGrid {
         if values.len() != expected || samples.iter().any(|n| *n < 2) {
             return None;
         }
+        let values = settled(samples, values, iso);
         Some(Self::from_blocks(samples, |origin, halo| {
             for x in 0..HALO_EDGE {
                 let gx = (origin[0] + x).saturating_sub(1).min(samples[0] - 1);

@@ -6,6 +6,7 @@
 
 mod codec;
 mod grid;
+mod unknown;
 
 pub use codec::{DecodeLimits, FieldError, FieldErrorKind, decode, encode};
 pub use grid::{BLOCK_EDGE, BLOCK_SAMPLES, BlockRef, BlockState, Bounds, HALO_EDGE, HALO_SAMPLES, SparseGrid};

@@ -10,8 +10,8 @@ const MAX_AXIS: usize = 1025;
 /// Reads a grid of samples as `([x, y, z], values)`, z fastest.
 ///
 /// Little-endian `f2`, `f4` or `f8`, C or Fortran order, three axes, or four of which the first has one entry. Values
-/// are not judged: NaN is the reference's "not evaluated", which [`orfeas_field::SparseGrid::from_dense`] takes as
-/// outside.
+/// are not judged: NaN is the reference's "not evaluated", to which [`orfeas_field::SparseGrid::from_dense`]
+/// gives the side of what is around it.
 ///
 /// # Errors
 /// [`SurfaceErrorKind::Damaged`](crate::SurfaceErrorKind::Damaged),
