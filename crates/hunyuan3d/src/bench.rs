@@ -194,6 +194,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
         volume.queries = Some(asked);
         stages.push(volume);
     }
+    B::run_ended();
     Ok(BenchReport { device: B::name(&device), precision: precision.to_string(), parameters, load_ms, stages })
 }
 
