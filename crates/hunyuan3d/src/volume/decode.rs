@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
-use super::close::{fill, open_ends};
+use super::close::{open_ends, sides};
 use super::grid::{Mask, Volume};
 use super::refine::{Groups, flash_key_count};
 use crate::ModelError;
@@ -280,18 +280,24 @@ impl<B: Kernels> Run<'_, '_, B> {
         if last {
             ask = ask.dilated();
         }
-        let mut volume =
-            Volume { samples, bounds: self.options.bounds, values: vec![f32::NAN; samples * samples * samples] };
+        // The coarse level's side first, and what is asked over it.
+        let values = match self.options.close {
+            true => sides(samples, coarse, self.options.level),
+            false => vec![f32::NAN; samples * samples * samples],
+        };
+        let mut volume = Volume { samples, bounds: self.options.bounds, values };
         let mut indices = ask.indices();
         let mut done = 0;
         while !indices.is_empty() {
             let all = done + indices.len();
             self.ask_level(&indices, resolution, level, done, &mut volume.values)?;
             done = all;
-            indices = if self.options.close { open_ends(&volume, coarse, self.options.level) } else { Vec::new() };
-        }
-        if self.options.close {
-            fill(&mut volume, coarse, self.options.level);
+            indices = Vec::new();
+            if self.options.close {
+                let more = open_ends(&volume, &ask, coarse, self.options.level);
+                indices = more.indices();
+                ask = ask.with(&more);
+            }
         }
         Ok(volume)
     }

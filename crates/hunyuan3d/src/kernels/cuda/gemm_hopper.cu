@@ -12,6 +12,12 @@
 #ifndef STAGES
 #define STAGES 4
 #endif
+#ifndef SPREAD
+#define SPREAD 1
+#endif
+#ifndef SKEW
+#define SKEW 1
+#endif
 #ifndef EPILOGUE
 #define EPILOGUE 0
 #endif
@@ -191,22 +197,35 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
         if (++stage == STAGES) stage = 0, round++;
     };
 
+#if SKEW > 0
+    // Warpgroups begin one after another, so that one's activations meet the others' products.
+    if (group > 0 && blockIdx.x < tiles) named_sync(1 + group, 256);
+#endif
     for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
         const Tile tile = tile_at(index, row_tiles, all_row_tiles, column_tiles);
-        // What the tile before left behind leaves beside the first products of this one.
+        // What the tile before left behind leaves beside the first products of this one, a part every SPREAD steps.
+        int step = 0;
 #pragma unroll
         for (int part = 0; part < PARTS; part++) {
-            if (part < steps) multiply(part > 0);
-            if (waiting) leaving.send(packed + part * PART / 4, part);
-            if (part < steps) {
-                if (part > 0) {
-                    product_wait<1>();
-                    release(before());
+#pragma unroll
+            for (int i = 0; i < SPREAD; i++) {
+                const bool some = step < steps;
+                if (some) multiply(step > 0);
+                if (i == 0 && waiting) leaving.send(packed + part * PART / 4, part);
+                if (some) {
+                    if (step > 0) {
+                        product_wait<1>();
+                        release(before());
+                    }
+                    next();
+                    step++;
                 }
-                next();
             }
+#if SKEW > 0
+            if (part == 0 && !waiting && group + 1 < GROUPS) named_arrive(2 + group, 256);
+#endif
         }
-        for (int step = PARTS; step < steps; step++) {
+        for (; step < steps; step++) {
             multiply(true);
             product_wait<1>();
             release(before());
