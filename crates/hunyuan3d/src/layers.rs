@@ -42,6 +42,14 @@ impl<B: Kernels> Linear<B> {
         self.forward_then(x, Epilogue::None)
     }
 
+    /// Onto a residual: `residual + gate · forward(x)`, or without a gate.
+    ///
+    /// # Shapes
+    /// residual `[batch, tokens, out]`, gate `[batch or 1, 1, out]`, x `[batch, tokens, in]` → as residual.
+    pub fn forward_onto(&self, residual: Tensor<B, 3>, gate: Option<Tensor<B, 3>>, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        B::affine_add(residual, gate, x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+
     /// As [`Self::forward`], with an activation.
     pub fn forward_then(&self, x: Tensor<B, 3>, epilogue: Epilogue) -> Tensor<B, 3> {
         B::affine(x, self.weight.val(), self.bias.as_ref().map(Param::val), epilogue)
@@ -73,6 +81,11 @@ impl<B: Kernels> LayerNorm<B> {
     /// `[batch, tokens, width]` → the same.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         B::norm(x, Some((self.weight.val(), self.bias.val())), self.epsilon)
+    }
+
+    /// Its parameters, both `[width]`.
+    pub fn gain_offset(&self) -> (Tensor<B, 1>, Tensor<B, 1>) {
+        (self.weight.val(), self.bias.val())
     }
 
     /// Over each head's channels.
@@ -110,10 +123,18 @@ impl<B: Kernels> Mlp<B> {
         })
     }
 
+    /// Onto a residual, through a gate where there is one.
+    ///
     /// # Shapes
-    /// `[batch, tokens, width]` → the same.
-    pub fn forward(&self, x: Tensor<B, 3>, activation: Epilogue) -> Tensor<B, 3> {
-        self.second.forward(self.first.forward_then(x, activation))
+    /// residual and x `[batch, tokens, width]`, gate `[batch or 1, 1, width]` → as residual.
+    pub fn forward_onto(
+        &self,
+        residual: Tensor<B, 3>,
+        gate: Option<Tensor<B, 3>>,
+        x: Tensor<B, 3>,
+        activation: Epilogue,
+    ) -> Tensor<B, 3> {
+        self.second.forward_onto(residual, gate, self.first.forward_then(x, activation))
     }
 }
 

@@ -143,11 +143,15 @@ impl<B: Kernels> ShapeModel for Model<B> {
     }
 
     fn generate(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError> {
-        guarded::<B, _>(self.device(), || self.make(request, watch))
+        let made = guarded::<B, _>(self.device(), || self.make(request, watch));
+        B::run_ended();
+        made
     }
 
     fn trace(&self, request: &TraceRequest) -> Result<Trace, ModelError> {
-        guarded::<B, _>(self.device(), || trace(self, request))
+        let traced = guarded::<B, _>(self.device(), || trace(self, request));
+        B::run_ended();
+        traced
     }
 }
 

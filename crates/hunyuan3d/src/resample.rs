@@ -1,12 +1,14 @@
 //! Resampling as PyTorch does it, on the host: what the reference's conditioner does to pictures and positions.
 
+use rayon::prelude::*;
+
 /// `torch.nn.functional.interpolate(mode="bicubic", align_corners=False)` of a square grid, without antialiasing.
 ///
 /// # Shapes
 /// values `[from, from, channels]` → `[to, to, channels]`.
 pub fn bicubic(values: &[f32], from: usize, to: usize, channels: usize) -> Vec<f32> {
     let taps = cubic_taps(from, to);
-    separable(values, from, to, channels, |out| taps[out].clone())
+    separable(values, from, to, channels, &taps)
 }
 
 /// `torchvision.transforms.Resize(interpolation=BILINEAR, antialias=True)` of a square picture's planes.
@@ -19,9 +21,7 @@ pub fn bilinear_antialiased(values: &[f32], planes: usize, from: usize, to: usiz
     }
     let taps = triangle_taps(from, to);
     (0..planes)
-        .flat_map(|plane| {
-            separable(&values[plane * from * from..][..from * from], from, to, 1, |out| taps[out].clone())
-        })
+        .flat_map(|plane| separable(&values[plane * from * from..][..from * from], from, to, 1, &taps))
         .collect()
 }
 
@@ -63,27 +63,24 @@ fn triangle_taps(from: usize, to: usize) -> Vec<Taps> {
 }
 
 /// Columns first, then rows, as PyTorch does.
-fn separable(values: &[f32], from: usize, to: usize, channels: usize, taps: impl Fn(usize) -> Taps) -> Vec<f32> {
+fn separable(values: &[f32], from: usize, to: usize, channels: usize, taps: &[Taps]) -> Vec<f32> {
+    let row = (to * channels).max(1);
     let mut wide = vec![0f32; from * to * channels];
-    for x in 0..to {
-        for (source, weight) in taps(x) {
-            for y in 0..from {
-                let (out, source) = ((y * to + x) * channels, (y * from + source) * channels);
-                for channel in 0..channels {
-                    wide[out + channel] += values[source + channel] * weight;
-                }
+    wide.par_chunks_mut(row).zip(values.par_chunks((from * channels).max(1))).for_each(|(wide, values)| {
+        for (out, taps) in wide.chunks_exact_mut(channels).zip(taps) {
+            for (source, weight) in taps {
+                let values = &values[source * channels..][..channels];
+                out.iter_mut().zip(values).for_each(|(out, value)| *out += value * weight);
             }
         }
-    }
+    });
     let mut out = vec![0f32; to * to * channels];
-    for y in 0..to {
-        for (source, weight) in taps(y) {
-            let row = &wide[source * to * channels..][..to * channels];
-            for (out, value) in out[y * to * channels..][..to * channels].iter_mut().zip(row) {
-                *out += value * weight;
-            }
+    out.par_chunks_mut(row).zip(taps).for_each(|(out, taps)| {
+        for (source, weight) in taps {
+            let wide = &wide[source * row..][..row];
+            out.iter_mut().zip(wide).for_each(|(out, value)| *out += value * weight);
         }
-    }
+    });
     out
 }
 

@@ -7,8 +7,8 @@ use burn::tensor::backend::Backend;
 use super::EPSILON;
 use crate::ModelError;
 use crate::config::DenoiserConfig;
-use crate::kernels::{Epilogue, Kernels};
-use crate::layers::{Linear, Mlp, split_heads};
+use crate::kernels::{Epilogue, Kernels, StreamHeads};
+use crate::layers::{Linear, Mlp};
 use crate::weights::Weights;
 
 /// `N` vectors that modulate a block, each `[1, 1, width]`, from the activated conditioning vector.
@@ -27,9 +27,6 @@ struct QueryKeyNorm<B: Backend> {
     key: Param<Tensor<B, 1>>,
 }
 
-/// Queries, keys and values, each `[batch, heads, tokens, width]`.
-type Heads<B> = [Tensor<B, 4>; 3];
-
 impl<B: Kernels> QueryKeyNorm<B> {
     fn load(weights: &mut Weights<'_, B>, head: usize) -> Result<Self, ModelError> {
         weights.within("norm", |weights| {
@@ -40,15 +37,9 @@ impl<B: Kernels> QueryKeyNorm<B> {
         })
     }
 
-    /// Splits `[batch, tokens, 3 * width]`, queries, keys and values side by side, each with its heads side by side.
-    fn split(&self, qkv: Tensor<B, 3>, heads: usize) -> Heads<B> {
-        let width = qkv.dims()[2] / 3;
-        let part = |index: usize| split_heads(qkv.clone().narrow(2, index * width, width), heads);
-        [
-            B::head_rms_norm(part(0), self.query.val(), EPSILON),
-            B::head_rms_norm(part(1), self.key.val(), EPSILON),
-            part(2),
-        ]
+    /// A stream, from its projection `[batch, tokens, 3 * width]`.
+    fn stream(&self, qkv: Tensor<B, 3>) -> StreamHeads<B> {
+        StreamHeads { qkv, query_gain: self.query.val(), key_gain: self.key.val() }
     }
 }
 
@@ -78,9 +69,9 @@ impl<B: Kernels> Stream<B> {
         Ok(Self { modulation, qkv, norm, projection, mlp })
     }
 
-    fn heads(&self, x: Tensor<B, 3>, [shift, scale, ..]: &[Tensor<B, 3>; 6], heads: usize) -> Heads<B> {
+    fn heads(&self, x: Tensor<B, 3>, [shift, scale, ..]: &[Tensor<B, 3>; 6]) -> StreamHeads<B> {
         let x = B::modulate(x, scale.clone(), shift.clone(), EPSILON);
-        self.norm.split(self.qkv.forward(x), heads)
+        self.norm.stream(self.qkv.forward(x))
     }
 
     fn finish(
@@ -89,9 +80,9 @@ impl<B: Kernels> Stream<B> {
         attention: Tensor<B, 3>,
         [_, _, gate1, shift2, scale2, gate2]: [Tensor<B, 3>; 6],
     ) -> Tensor<B, 3> {
-        let x = B::gated_add(x, gate1, self.projection.forward(attention));
-        let y = self.mlp.forward(B::modulate(x.clone(), scale2, shift2, EPSILON), Epilogue::GeluTanh);
-        B::gated_add(x, gate2, y)
+        let x = self.projection.forward_onto(x, Some(gate1), attention);
+        let modulated = B::modulate(x.clone(), scale2, shift2, EPSILON);
+        self.mlp.forward_onto(x, Some(gate2), modulated, Epilogue::GeluTanh)
     }
 }
 
@@ -124,13 +115,9 @@ impl<B: Kernels> DoubleStreamBlock<B> {
         let count = latents.dims()[1];
         let own = modulation(&self.latents.modulation, vector);
         let theirs = modulation(&self.condition.modulation, vector);
-        let [latent_q, latent_k, latent_v] = self.latents.heads(latents.clone(), &own, self.heads);
-        let [condition_q, condition_k, condition_v] = self.condition.heads(condition.clone(), &theirs, self.heads);
-        let attention = B::attend(
-            Tensor::cat(vec![condition_q, latent_q], 2),
-            Tensor::cat(vec![condition_k, latent_k], 2),
-            Tensor::cat(vec![condition_v, latent_v], 2),
-        );
+        let streams = vec![self.condition.heads(condition.clone(), &theirs), self.latents.heads(latents.clone(), &own)];
+        let [q, k, v] = B::stream_heads(streams, self.heads, EPSILON);
+        let attention = B::attend(q, k, v);
         let to_condition = attention.clone().narrow(1, 0, tokens);
         let to_latents = attention.narrow(1, tokens, count);
         (self.latents.finish(latents, to_latents, own), self.condition.finish(condition, to_condition, theirs))
@@ -185,10 +172,11 @@ impl<B: Kernels> SingleStreamBlock<B> {
     pub fn forward(&self, x: Tensor<B, 3>, vector: &Tensor<B, 3>) -> Tensor<B, 3> {
         let [shift, scale, gate] = modulation(&self.modulation, vector);
         let modulated = B::modulate(x.clone(), scale, shift, EPSILON);
-        let [q, k, v] = self.norm.split(self.qkv.forward(modulated.clone()), self.heads);
+        let stream = self.norm.stream(self.qkv.forward(modulated.clone()));
+        let [q, k, v] = B::stream_heads(vec![stream], self.heads, EPSILON);
         let attention = B::attend(q, k, v);
         let middle = self.mlp.forward_then(modulated, Epilogue::GeluTanh);
-        let x = B::gated_add(x, gate.clone(), self.out_attention.forward(attention));
-        B::gated_add(x, gate, self.out_mlp.forward(middle))
+        let x = self.out_attention.forward_onto(x, Some(gate.clone()), attention);
+        self.out_mlp.forward_onto(x, Some(gate), middle)
     }
 }

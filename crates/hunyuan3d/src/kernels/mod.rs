@@ -10,10 +10,12 @@ mod flex_product;
 pub mod plain;
 
 #[cfg(feature = "cuda")]
-pub(crate) mod cuda;
+pub mod cuda;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+
+use crate::layers::split_heads;
 
 /// What follows a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,17 @@ pub enum Epilogue {
     Silu,
     /// max(0, x).
     Relu,
+}
+
+/// One stream of a transformer's block on its way to attention.
+#[derive(Clone, Debug)]
+pub struct StreamHeads<B: Backend> {
+    /// `[batch, tokens, 3 * heads * width]`: queries, keys and values side by side, each with its heads side by side.
+    pub qkv: Tensor<B, 3>,
+    /// `[width]`: gain of the queries' RMS norm.
+    pub query_gain: Tensor<B, 1>,
+    /// `[width]`: gain of the keys'.
+    pub key_gain: Tensor<B, 1>,
 }
 
 /// A backend with the network's operations.
@@ -127,4 +140,111 @@ pub trait Kernels: Backend {
     fn fourier(points: Tensor<Self, 3>, frequencies: &[f32]) -> Tensor<Self, 3> {
         plain::fourier(points, frequencies)
     }
+
+    /// A linear layer onto a residual: `residual + gate · (x · weightᵀ + bias)`, or without a gate.
+    ///
+    /// # Shapes
+    /// residual `[batch, tokens, out]`, gate `[batch or 1, 1, out]`, x `[batch, tokens, in]`, weight `[out, in]`, bias
+    /// `[out]` → as residual.
+    fn affine_add(
+        residual: Tensor<Self, 3>,
+        gate: Option<Tensor<Self, 3>>,
+        x: Tensor<Self, 3>,
+        weight: Tensor<Self, 2>,
+        bias: Option<Tensor<Self, 1>>,
+    ) -> Tensor<Self, 3> {
+        let y = Self::affine(x, weight, bias, Epilogue::None);
+        match gate {
+            Some(gate) => Self::gated_add(residual, gate, y),
+            None => Self::residual(residual, y),
+        }
+    }
+
+    /// Queries, keys and values of streams, their tokens behind one another; RMS norms over queries' and keys' heads.
+    ///
+    /// # Shapes
+    /// One stream or more → three times `[batch, heads, tokens of all, width]`.
+    fn stream_heads(streams: Vec<StreamHeads<Self>>, heads: usize, epsilon: f64) -> [Tensor<Self, 4>; 3] {
+        stream_heads(streams, heads, epsilon)
+    }
+
+    /// Some of each head's channels.
+    ///
+    /// # Shapes
+    /// x `[batch, heads, tokens, channels]` → `[batch, heads, tokens, width]`.
+    fn head_channels(x: Tensor<Self, 4>, begin: usize, width: usize) -> Tensor<Self, 4> {
+        x.narrow(3, begin, width)
+    }
+
+    /// FlashVDM's adaptive key selection (Lai et al. 2025): of each head's keys, with their values, the `count` whose scores
+    /// against the queries are highest on average, in any order.
+    ///
+    /// # Shapes
+    /// q `[1, heads, queries, width]`, k and v `[1, heads, keys, width]` → twice `[1, heads, count, width]`.
+    fn select_keys(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>, count: usize) -> [Tensor<Self, 4>; 2] {
+        plain::select_keys(q, k, v, count)
+    }
+
+    /// Told when a run is over, for what can wait until then.
+    fn run_ended() {}
+
+    /// Points embedded by [`Self::fourier`] and projected.
+    ///
+    /// # Shapes
+    /// points `[1, points, 3]` in float32, weight `[out, 3 * (2 * frequencies + 1)]`, bias `[out]` → `[1, points, out]` in
+    /// the weight's precision.
+    fn embed_points(
+        points: Tensor<Self, 3>,
+        frequencies: &[f32],
+        weight: Tensor<Self, 2>,
+        bias: Option<Tensor<Self, 1>>,
+    ) -> Tensor<Self, 3> {
+        embed_points(points, frequencies, weight, bias)
+    }
+
+    /// A layer norm where there is one, then a linear layer to one channel.
+    ///
+    /// # Shapes
+    /// x `[batch, tokens, width]`, gain and offset `[width]`, weight `[1, width]`, bias `[1]` → `[batch, tokens, 1]`.
+    fn norm_dot(
+        x: Tensor<Self, 3>,
+        gain_offset: Option<(Tensor<Self, 1>, Tensor<Self, 1>)>,
+        epsilon: f64,
+        weight: Tensor<Self, 2>,
+        bias: Option<Tensor<Self, 1>>,
+    ) -> Tensor<Self, 3> {
+        let x = if gain_offset.is_some() { Self::norm(x, gain_offset, epsilon) } else { x };
+        Self::affine(x, weight, bias, Epilogue::None)
+    }
+}
+
+/// [`Kernels::stream_heads`] by the other kernels.
+fn stream_heads<B: Kernels>(streams: Vec<StreamHeads<B>>, heads: usize, epsilon: f64) -> [Tensor<B, 4>; 3] {
+    let split = |stream: StreamHeads<B>| {
+        let width = stream.qkv.dims()[2] / 3;
+        let part = |index: usize| split_heads(stream.qkv.clone().narrow(2, index * width, width), heads);
+        [
+            B::head_rms_norm(part(0), stream.query_gain.clone(), epsilon),
+            B::head_rms_norm(part(1), stream.key_gain.clone(), epsilon),
+            part(2),
+        ]
+    };
+    let mut parts: [Vec<Tensor<B, 4>>; 3] = Default::default();
+    for stream in streams {
+        parts.iter_mut().zip(split(stream)).for_each(|(part, own)| part.push(own));
+    }
+    parts.map(|mut part| if part.len() == 1 { part.remove(0) } else { Tensor::cat(part, 2) })
+}
+
+/// [`Kernels::embed_points`] by the other kernels.
+fn embed_points<B: Kernels>(
+    points: Tensor<B, 3>,
+    frequencies: &[f32],
+    weight: Tensor<B, 2>,
+    bias: Option<Tensor<B, 1>>,
+) -> Tensor<B, 3> {
+    let embedded = B::fourier(points, frequencies);
+    let dtype = weight.dtype();
+    let embedded = if embedded.dtype() == dtype { embedded } else { embedded.cast(dtype) };
+    B::affine(embedded, weight, bias, Epilogue::None)
 }

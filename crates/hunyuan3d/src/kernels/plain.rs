@@ -4,7 +4,7 @@
 
 use burn::tensor::activation::{relu, silu, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Int, Tensor};
 
 use super::Epilogue;
 
@@ -144,4 +144,20 @@ pub fn fourier<B: Backend>(points: Tensor<B, 3>, frequencies: &[f32]) -> Tensor<
     let per_axis = Tensor::<B, 1>::from_data(frequencies, (&device, DType::F32)).reshape([1, 1, 1, frequencies.len()]);
     let angles = (points.clone().unsqueeze_dim::<4>(3) * per_axis).reshape([batch, count, 3 * frequencies.len()]);
     Tensor::cat(vec![points, angles.clone().sin(), angles.cos()], 2)
+}
+
+/// [`super::Kernels::select_keys`].
+pub fn select_keys<B: Backend>(
+    q: Tensor<B, 4>,
+    k: Tensor<B, 4>,
+    v: Tensor<B, 4>,
+    count: usize,
+) -> [Tensor<B, 4>; 2] {
+    // The mean of the scores is the score of the mean.
+    let mean = wide(q).mean_dim(2);
+    let scores = mean.matmul(wide(k.clone()).transpose());
+    let [_, heads, _, width] = k.dims();
+    let order: Tensor<B, 4, Int> = scores.argsort_descending(3);
+    let chosen = order.narrow(3, 0, count).reshape([1, heads, count, 1]).repeat_dim(3, width);
+    [k.gather(2, chosen.clone()), v.gather(2, chosen)]
 }

@@ -45,11 +45,11 @@ pub fn norm_key<B: Kernels>(norm: Option<&QueryKeyNorm<B>>, k: Tensor<B, 4>) -> 
 
 /// Splits `[batch, tokens, heads * N * width]`, each head with its `N` parts side by side, into `N` times
 /// `[batch, heads, tokens, width]`.
-pub fn split_parts<B: Backend, const N: usize>(x: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; N] {
+pub fn split_parts<B: Kernels, const N: usize>(x: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; N] {
     let [batch, tokens, channels] = x.dims();
     let width = channels / heads / N;
     let x = x.reshape([batch, tokens, heads, N * width]).swap_dims(1, 2);
-    std::array::from_fn(|index| x.clone().narrow(3, index * width, width))
+    std::array::from_fn(|index| B::head_channels(x.clone(), index * width, width))
 }
 
 /// Self attention and MLP, each after a norm.
@@ -89,8 +89,8 @@ impl<B: Kernels> SelfAttentionBlock<B> {
         let [q, k, v] = split_parts(self.qkv.forward(self.norm1.forward(x.clone())), self.heads);
         let norm = self.norm.as_ref();
         let attention = B::attend(norm_query(norm, q), norm_key(norm, k), v);
-        let x = B::residual(x, self.projection.forward(attention));
-        let y = self.mlp.forward(self.norm2.forward(x.clone()), Epilogue::Gelu);
-        B::residual(x, y)
+        let x = self.projection.forward_onto(x, None, attention);
+        let normed = self.norm2.forward(x.clone());
+        self.mlp.forward_onto(x, None, normed, Epilogue::Gelu)
     }
 }

@@ -1,8 +1,8 @@
 //! Reading the field at points: queries embedded by sines, one cross attention to the shape's tokens.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::Tensor;
 
 use super::blocks::{EPSILON, QueryKeyNorm, norm_key, norm_query, split_parts};
 use crate::ModelError;
@@ -111,14 +111,12 @@ impl<B: Kernels> GeometryDecoder<B> {
         let embedded = self.embed(points);
         let queries = self.queries(embedded.clone());
         let attention = B::attend(queries, shape.keys.clone(), shape.values.clone());
-        let x = B::residual(embedded, self.projection.forward(attention));
-        let y = self.mlp.forward(self.norm3.forward(x.clone()), Epilogue::Gelu);
-        let x = B::residual(x, y);
-        let x = match &self.norm_post {
-            Some(norm) => norm.forward(x),
-            None => x,
-        };
-        self.output.forward(x)
+        let x = self.projection.forward_onto(embedded, None, attention);
+        let normed = self.norm3.forward(x.clone());
+        let x = self.mlp.forward_onto(x, None, normed, Epilogue::Gelu);
+        let gain_offset = self.norm_post.as_ref().map(LayerNorm::gain_offset);
+        let Linear { weight, bias } = &self.output;
+        B::norm_dot(x, gain_offset, POST_EPSILON, weight.val(), bias.as_ref().map(Param::val))
     }
 
     /// FlashVDM's adaptive key selection (Lai et al. 2025): of each head's keys, the `count` whose scores against
@@ -128,21 +126,14 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// sample `[1, points, 3]` in float32.
     pub fn select(&self, sample: Tensor<B, 3>, shape: &ShapeKeys<B>, count: usize) -> ShapeKeys<B> {
         let queries = self.queries(self.embed(sample));
-        // The mean of the scores is the score of the mean.
-        let mean = widen(queries).mean_dim(2);
-        let scores = mean.matmul(widen(shape.keys.clone()).transpose());
-        let [_, heads, tokens, width] = shape.keys.dims();
-        let order: Tensor<B, 4, Int> = scores.argsort_descending(3);
-        let chosen = order.narrow(3, 0, count.min(tokens)).reshape([1, heads, count.min(tokens), 1]);
-        let chosen = chosen.repeat_dim(3, width);
-        ShapeKeys { keys: shape.keys.clone().gather(2, chosen.clone()), values: shape.values.clone().gather(2, chosen) }
+        let count = count.min(shape.tokens());
+        let [keys, values] = B::select_keys(queries, shape.keys.clone(), shape.values.clone(), count);
+        ShapeKeys { keys, values }
     }
 
     fn embed(&self, points: Tensor<B, 3>) -> Tensor<B, 3> {
-        let embedded = B::fourier(points, &self.frequencies);
-        let dtype = self.query_projection.weight.val().dtype();
-        let embedded = if embedded.dtype() == dtype { embedded } else { embedded.cast(dtype) };
-        self.query_projection.forward(embedded)
+        let Linear { weight, bias } = &self.query_projection;
+        B::embed_points(points, &self.frequencies, weight.val(), bias.as_ref().map(Param::val))
     }
 
     fn queries(&self, embedded: Tensor<B, 3>) -> Tensor<B, 4> {
@@ -157,10 +148,6 @@ impl<B: Backend> ShapeKeys<B> {
     pub fn tokens(&self) -> usize {
         self.keys.dims()[2]
     }
-}
-
-fn widen<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    if x.dtype() == DType::F32 { x } else { x.cast(DType::F32) }
 }
 
 fn frequencies(config: &VaeConfig) -> Vec<f32> {

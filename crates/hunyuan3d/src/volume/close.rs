@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::grid::Volume;
+use super::grid::{Mask, Volume};
 
 /// What a sample that was not asked reads as: far inside or far outside. A grid whose values near the surface are real
 /// needs no more.
@@ -17,45 +17,37 @@ fn coarse_side(coarse: &Volume, level: f32, [x, y, z]: [usize; 3]) -> bool {
 
 /// Samples that were not asked, next to one that was, whose coarse side is not that one's: the surface passes between
 /// them, and the band stopped short of it. With them come their own neighbours, so that it is soon caught up with.
-pub fn open_ends(volume: &Volume, coarse: &Volume, level: f32) -> Vec<u32> {
+pub fn open_ends(volume: &Volume, asked: &Mask, coarse: &Volume, level: f32) -> Mask {
     let n = volume.samples;
-    let plane = n * n;
-    let mut found: Vec<u32> = (0..volume.values.len())
-        .into_par_iter()
-        .filter(|at| volume.values[*at].is_nan())
-        .filter(|&at| {
-            let position = [at / plane, at / n % n, at % n];
-            let side = coarse_side(coarse, level, position);
-            let steps = [plane, n, 1];
-            (0..3).any(|axis| {
-                let below = (position[axis] > 0).then(|| volume.values[at - steps[axis]]);
-                let above = (position[axis] + 1 < n).then(|| volume.values[at + steps[axis]]);
-                [below, above].into_iter().flatten().any(|value| !value.is_nan() && (value >= level) != side)
-            })
+    let edge = asked.dilated_by_faces().without(asked);
+    let open = edge.kept(|position| {
+        let side = coarse_side(coarse, level, position);
+        let at = (position[0] * n + position[1]) * n + position[2];
+        let differs = |other: usize, beside: [usize; 3]| {
+            asked.contains(beside) && (volume.values[other] >= level) != side
+        };
+        (0..3).any(|axis| {
+            let step = [n * n, n, 1][axis];
+            let beside = |place: usize| {
+                let mut beside = position;
+                beside[axis] = place;
+                beside
+            };
+            position[axis] > 0 && differs(at.wrapping_sub(step), beside(position[axis].wrapping_sub(1)))
+                || position[axis] + 1 < n && differs(at + step, beside(position[axis] + 1))
         })
-        .flat_map_iter(|at| {
-            let position = [at / plane, at / n % n, at % n];
-            let range = |axis: usize| position[axis].saturating_sub(1)..=(position[axis] + 1).min(n - 1);
-            let (xs, ys, zs) = (range(0), range(1), range(2));
-            xs.flat_map(move |x| {
-                let zs = zs.clone();
-                ys.clone().flat_map(move |y| zs.clone().map(move |z| ((x * n + y) * n + z) as u32))
-            })
-        })
-        .filter(|at| volume.values[*at as usize].is_nan())
-        .collect();
-    found.par_sort_unstable();
-    found.dedup();
-    found
+    });
+    open.dilated().without(asked)
 }
 
-/// Gives every sample that was not asked the coarse level's side.
-pub fn fill(volume: &mut Volume, coarse: &Volume, level: f32) {
-    let n = volume.samples;
-    volume.values.par_chunks_mut(n * n).enumerate().for_each(|(x, values)| {
-        for (index, value) in values.iter_mut().enumerate().filter(|(_, value)| value.is_nan()) {
-            let inside = coarse_side(coarse, level, [x, index / n, index % n]);
+/// A finer level's samples, each with the coarse level's side, for those that will not be asked.
+pub fn sides(samples: usize, coarse: &Volume, level: f32) -> Vec<f32> {
+    let mut values = vec![0f32; samples * samples * samples];
+    values.par_chunks_mut(samples * samples).enumerate().for_each(|(x, values)| {
+        for (index, value) in values.iter_mut().enumerate() {
+            let inside = coarse_side(coarse, level, [x, index / samples, index % samples]);
             *value = level + if inside { FAR } else { -FAR };
         }
     });
+    values
 }

@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
+use rayon::prelude::*;
 
-use super::close::{fill, open_ends};
+use super::close::{open_ends, sides};
 use super::grid::{Mask, Volume};
 use super::refine::{Groups, flash_key_count};
 use crate::ModelError;
@@ -20,6 +22,8 @@ const MINI_GRIDS: usize = 4;
 const MINI_GRID_STRIDE: usize = 100;
 /// The same for a group of the finer levels.
 const GROUP_STRIDE: usize = 50;
+/// Queries whose logits come over together.
+const AT_ONCE: usize = 1 << 20;
 
 /// How a volume is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,7 +99,8 @@ pub fn decode<B: Kernels>(
     let device = tokens.device();
     let keys = geometry.keys(tokens);
     let levels = levels(options);
-    let mut run = Run { geometry, keys: &keys, device, options, levels: levels.len(), watch };
+    let mut run =
+        Run { geometry, keys: &keys, device, options, levels: levels.len(), watch, asked: Vec::new(), waiting: 0 };
     let mut volume = match options.method {
         Method::FlashVdm => run.first_level_in_blocks(levels[0])?,
         Method::Dense | Method::Hierarchical => run.first_level(levels[0])?,
@@ -135,6 +140,18 @@ struct Run<'a, 'w, B: Kernels> {
     options: &'a VolumeOptions,
     levels: usize,
     watch: &'a mut VolumeWatch<'w>,
+    /// Chunks whose logits are still on the device: they come over together, so that it does not wait for each.
+    asked: Vec<Asked<B>>,
+    /// Their queries.
+    waiting: usize,
+}
+
+/// A chunk whose logits are on the device.
+struct Asked<B: Backend> {
+    indices: Vec<u32>,
+    logits: Tensor<B, 3>,
+    /// What takes their place.
+    scored: Option<Vec<f32>>,
 }
 
 impl<B: Kernels> Run<'_, '_, B> {
@@ -145,10 +162,39 @@ impl<B: Kernels> Run<'_, '_, B> {
         (0..=resolution).map(|i| if i == resolution { high } else { low + i as f64 * step } as f32).collect()
     }
 
-    fn logits(&self, points: Vec<f32>, keys: &ShapeKeys<B>) -> Result<Vec<f32>, ModelError> {
-        let scored = self.options.score.map(|score| points.as_chunks().0.iter().map(|p| score(*p)).collect());
-        let logits = read(self.geometry.logits(self.tensor(points), keys))?;
-        Ok(scored.unwrap_or(logits))
+    /// Asks at samples; their logits come with [`Self::collect`].
+    fn ask(
+        &mut self,
+        indices: Vec<u32>,
+        keys: &ShapeKeys<B>,
+        point: &(impl Fn(u32) -> [f32; 3] + Sync),
+        values: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let points = points(&indices, point);
+        let score = self.options.score;
+        let scored = score.map(|score| points.par_chunks_exact(3).map(|p| score([p[0], p[1], p[2]])).collect());
+        let logits = self.geometry.logits(self.tensor(points), keys);
+        self.waiting += indices.len();
+        self.asked.push(Asked { indices, logits, scored });
+        if self.waiting >= AT_ONCE { self.collect(values) } else { Ok(()) }
+    }
+
+    /// Fetches what was asked for.
+    fn collect(&mut self, values: &mut [f32]) -> Result<(), ModelError> {
+        self.waiting = 0;
+        if self.asked.is_empty() {
+            return Ok(());
+        }
+        let asked = std::mem::take(&mut self.asked);
+        let all = read(Tensor::cat(asked.iter().map(|chunk| chunk.logits.clone()).collect(), 1))?;
+        let mut all = all.as_slice();
+        for chunk in asked {
+            let (own, rest) = all.split_at(chunk.indices.len());
+            let own = chunk.scored.as_deref().unwrap_or(own);
+            chunk.indices.iter().zip(own).for_each(|(index, logit)| values[*index as usize] = *logit);
+            all = rest;
+        }
+        Ok(())
     }
 
     fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {
@@ -167,17 +213,17 @@ impl<B: Kernels> Run<'_, '_, B> {
         let samples = resolution + 1;
         let axes: [Vec<f32>; 3] = std::array::from_fn(|axis| self.axis(axis, resolution));
         let count = samples * samples * samples;
-        let mut values = Vec::with_capacity(count);
-        while values.len() < count {
-            let end = (values.len() + self.options.chunk).min(count);
-            let point = |index: usize| {
-                let at = [index / (samples * samples), index / samples % samples, index % samples];
-                [axes[0][at[0]], axes[1][at[1]], axes[2][at[2]]]
-            };
-            let points = (values.len()..end).flat_map(point).collect();
-            values.extend(self.logits(points, self.keys)?);
+        let mut values = vec![f32::NAN; count];
+        let point = |index: u32| {
+            let index = index as usize;
+            [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
+        };
+        for begin in (0..count).step_by(self.options.chunk) {
+            let end = (begin + self.options.chunk).min(count);
+            self.ask((begin as u32..end as u32).collect(), self.keys, &point, &mut values)?;
             self.tell(0, end, count)?;
         }
+        self.collect(&mut values)?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
@@ -200,25 +246,26 @@ impl<B: Kernels> Run<'_, '_, B> {
                 let index = index as usize;
                 [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
             };
-            self.selected(&indices, MINI_GRID_STRIDE, point, &mut values)?;
+            self.selected(&indices, MINI_GRID_STRIDE, &point, &mut values)?;
             self.tell(0, (block + 1) * indices.len(), count)?;
         }
+        self.collect(&mut values)?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
     /// Asks at samples that share the keys which every `stride`-th of them chooses.
     fn selected(
-        &self,
+        &mut self,
         indices: &[u32],
         stride: usize,
-        point: impl Fn(u32) -> [f32; 3],
+        point: &(impl Fn(u32) -> [f32; 3] + Sync),
         values: &mut [f32],
     ) -> Result<(), ModelError> {
-        let sample = indices.iter().step_by(stride).flat_map(|index| point(*index)).collect();
-        let keys = self.geometry.select(self.tensor(sample), self.keys, flash_key_count(self.keys.tokens()));
+        let sample: Vec<u32> = indices.iter().step_by(stride).copied().collect();
+        let sample = self.tensor(points(&sample, point));
+        let keys = self.geometry.select(sample, self.keys, flash_key_count(self.keys.tokens()));
         for part in indices.chunks(self.options.chunk) {
-            let logits = self.logits(part.iter().flat_map(|index| point(*index)).collect(), &keys)?;
-            part.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = logit);
+            self.ask(part.to_vec(), &keys, point, values)?;
         }
         Ok(())
     }
@@ -233,24 +280,30 @@ impl<B: Kernels> Run<'_, '_, B> {
         if last {
             ask = ask.dilated();
         }
-        let mut volume =
-            Volume { samples, bounds: self.options.bounds, values: vec![f32::NAN; samples * samples * samples] };
+        // The coarse level's side first, and what is asked over it.
+        let values = match self.options.close {
+            true => sides(samples, coarse, self.options.level),
+            false => vec![f32::NAN; samples * samples * samples],
+        };
+        let mut volume = Volume { samples, bounds: self.options.bounds, values };
         let mut indices = ask.indices();
         let mut done = 0;
         while !indices.is_empty() {
             let all = done + indices.len();
-            self.ask(&indices, resolution, level, done, &mut volume.values)?;
+            self.ask_level(&indices, resolution, level, done, &mut volume.values)?;
             done = all;
-            indices = if self.options.close { open_ends(&volume, coarse, self.options.level) } else { Vec::new() };
-        }
-        if self.options.close {
-            fill(&mut volume, coarse, self.options.level);
+            indices = Vec::new();
+            if self.options.close {
+                let more = open_ends(&volume, &ask, coarse, self.options.level);
+                indices = more.indices();
+                ask = ask.with(&more);
+            }
         }
         Ok(volume)
     }
 
     /// Asks at samples of a finer level.
-    fn ask(
+    fn ask_level(
         &mut self,
         indices: &[u32],
         resolution: usize,
@@ -272,18 +325,26 @@ impl<B: Kernels> Run<'_, '_, B> {
         let mut done = before;
         if self.options.method == Method::FlashVdm {
             for group in Groups::of(indices, point).iter() {
-                self.selected(group, GROUP_STRIDE, point, values)?;
+                self.selected(group, GROUP_STRIDE, &point, values)?;
                 done += group.len();
                 self.tell(level, done, all)?;
             }
-            return Ok(());
+            return self.collect(values);
         }
         for part in indices.chunks(self.options.chunk) {
-            let logits = self.logits(part.iter().flat_map(|index| point(*index)).collect(), self.keys)?;
-            part.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = logit);
+            self.ask(part.to_vec(), self.keys, &point, values)?;
             done += part.len();
             self.tell(level, done, all)?;
         }
-        Ok(())
+        self.collect(values)
     }
+}
+
+/// Samples' coordinates, x, y and z behind one another.
+fn points(indices: &[u32], point: &(impl Fn(u32) -> [f32; 3] + Sync)) -> Vec<f32> {
+    let mut points = vec![0f32; 3 * indices.len()];
+    points.par_chunks_mut(3 * 1024).zip(indices.par_chunks(1024)).for_each(|(points, indices)| {
+        points.as_chunks_mut().0.iter_mut().zip(indices).for_each(|(to, index)| *to = point(*index));
+    });
+    points
 }

@@ -21,14 +21,28 @@ impl Volume {
     }
 }
 
-/// A set of samples of a cubic grid, a byte each.
+/// A set of samples of a cubic grid, a bit each: rows along z, each beginning a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask {
-    pub samples: usize,
-    pub set: Vec<bool>,
+    samples: usize,
+    /// Words of a row.
+    words: usize,
+    /// `[samples, samples, words]`; bits past a row's end are 0.
+    bits: Vec<u64>,
 }
 
 impl Mask {
+    /// An empty set.
+    pub fn empty(samples: usize) -> Self {
+        let words = samples.div_ceil(64);
+        Self { samples, words, bits: vec![0; samples * samples * words] }
+    }
+
+    /// The samples of an x-plane, as the index of its first and its words.
+    fn planes_mut(&mut self) -> impl IndexedParallelIterator<Item = (usize, &mut [u64])> {
+        self.bits.par_chunks_mut(self.samples * self.words).enumerate()
+    }
+
     /// Samples of whose six neighbours one lies on another side of the level, and those within 0.95 of it; where
     /// nothing was asked, neither.
     ///
@@ -41,9 +55,10 @@ impl Mask {
             i8::from(value > 0.0) - i8::from(value < 0.0)
         };
         let plane = samples * samples;
-        let mut set = vec![false; values.len()];
-        set.par_chunks_mut(plane).enumerate().for_each(|(x, set)| {
-            for (index, set) in set.iter_mut().enumerate() {
+        let mut mask = Self::empty(samples);
+        let words = mask.words;
+        mask.planes_mut().for_each(|(x, bits)| {
+            for index in 0..plane {
                 let at = x * plane + index;
                 let value = values[at];
                 if value.is_nan() {
@@ -54,65 +69,184 @@ impl Mask {
                 // NaN compares with nothing, and so counts as the same side, as in the reference.
                 let differs =
                     |inside: bool, other: usize| inside && !values[other].is_nan() && side(values[other]) != own;
-                *set = (value - level).abs() < BAND
+                let near = (value - level).abs() < BAND
                     || differs(x > 0, at.wrapping_sub(plane))
-                    || differs(x + 1 < samples, at.wrapping_add(plane).min(values.len() - 1))
-                    || differs(y > 0, at.wrapping_sub(samples).min(values.len() - 1))
-                    || differs(y + 1 < samples, (at + samples).min(values.len() - 1))
-                    || differs(z > 0, at.saturating_sub(1))
-                    || differs(z + 1 < samples, (at + 1).min(values.len() - 1));
+                    || differs(x + 1 < samples, at + plane)
+                    || differs(y > 0, at.wrapping_sub(samples))
+                    || differs(y + 1 < samples, at + samples)
+                    || differs(z > 0, at.wrapping_sub(1))
+                    || differs(z + 1 < samples, at + 1);
+                bits[y * words + z / 64] |= u64::from(near) << (z % 64);
             }
         });
-        Self { samples, set }
+        mask
     }
 
     /// Every sample with one of the set among itself and its 26 neighbours.
     pub fn dilated(&self) -> Self {
-        let n = self.samples;
-        let pass = |from: &[bool], stride: usize| -> Vec<bool> {
-            let mut to = vec![false; from.len()];
-            to.par_chunks_mut(n * n).enumerate().for_each(|(x, to)| {
-                for (index, to) in to.iter_mut().enumerate() {
-                    let at = x * n * n + index;
-                    let along = at / stride % n;
-                    *to = from[at] || along > 0 && from[at - stride] || along + 1 < n && from[at + stride];
-                }
-            });
-            to
-        };
-        let set = pass(&pass(&pass(&self.set, 1), n), n * n);
-        Self { samples: n, set }
+        let (n, words) = (self.samples, self.words);
+        let mut along = Self::empty(n);
+        along.bits.par_chunks_mut(words).zip(self.bits.par_chunks(words)).for_each(|(to, from)| widen_row(to, from, n));
+        let along = along.neighbours(words, n);
+        along.neighbours(n * words, n)
+    }
+
+    /// Every sample with one of the set among itself and its six neighbours.
+    pub fn dilated_by_faces(&self) -> Self {
+        let (n, words) = (self.samples, self.words);
+        let mut out = Self::empty(n);
+        out.bits.par_chunks_mut(words).zip(self.bits.par_chunks(words)).for_each(|(to, from)| widen_row(to, from, n));
+        let across = [self.neighbours(words, n), self.neighbours(n * words, n)];
+        for other in across {
+            out.bits.par_iter_mut().zip(&other.bits).for_each(|(to, from)| *to |= from);
+        }
+        out
+    }
+
+    /// Each row or plane, `stride` words apart, with what is before and behind it.
+    fn neighbours(&self, stride: usize, n: usize) -> Self {
+        let mut out = Self::empty(n);
+        let bits = &self.bits;
+        out.bits.par_chunks_mut(n * self.words).enumerate().for_each(|(x, to)| {
+            for (index, to) in to.iter_mut().enumerate() {
+                let at = x * n * self.words + index;
+                let place = at / stride % n;
+                let before = if place > 0 { bits[at - stride] } else { 0 };
+                let behind = if place + 1 < n { bits[at + stride] } else { 0 };
+                *to = bits[at] | before | behind;
+            }
+        });
+        out
     }
 
     /// The set on a grid of twice the resolution: every second sample of `samples` along an edge.
     pub fn doubled(&self, samples: usize) -> Self {
-        let mut set = vec![false; samples * samples * samples];
-        let n = self.samples;
-        for (index, _) in self.set.iter().enumerate().filter(|(_, set)| **set) {
-            let position = [index / (n * n) * 2, index / n % n * 2, index % n * 2];
-            if position.iter().all(|p| *p < samples) {
-                set[(position[0] * samples + position[1]) * samples + position[2]] = true;
+        let mut out = Self::empty(samples);
+        let words = out.words;
+        out.planes_mut().filter(|(x, _)| x % 2 == 0 && x / 2 < self.samples).for_each(|(x, to)| {
+            for y in (0..samples).step_by(2).filter(|y| y / 2 < self.samples) {
+                let row = &self.bits[(x / 2 * self.samples + y / 2) * self.words..][..self.words];
+                for z in bits_of(row).map(|z| 2 * z).filter(|z| *z < samples) {
+                    to[y * words + z / 64] |= 1 << (z % 64);
+                }
             }
-        }
-        Self { samples, set }
+        });
+        out
+    }
+
+    /// Whether a sample is in the set.
+    pub fn contains(&self, [x, y, z]: [usize; 3]) -> bool {
+        self.bits[(x * self.samples + y) * self.words + z / 64] >> (z % 64) & 1 == 1
+    }
+
+    /// What is in this set but not in another.
+    pub fn without(mut self, other: &Self) -> Self {
+        self.bits.par_iter_mut().zip(&other.bits).for_each(|(own, other)| *own &= !other);
+        self
+    }
+
+    /// What is in one of both.
+    pub fn with(mut self, other: &Self) -> Self {
+        self.bits.par_iter_mut().zip(&other.bits).for_each(|(own, other)| *own |= other);
+        self
+    }
+
+    /// Keeps the samples that a test passes, by x, y and z.
+    pub fn kept(mut self, test: impl Fn([usize; 3]) -> bool + Sync) -> Self {
+        let words = self.words;
+        self.planes_mut().for_each(|(x, bits)| {
+            for (index, word) in bits.iter_mut().enumerate() {
+                for bit in bits_of(&[*word]) {
+                    if !test([x, index / words, index % words * 64 + bit]) {
+                        *word &= !(1 << bit);
+                    }
+                }
+            }
+        });
+        self
     }
 
     /// The indices of the set, in order.
     pub fn indices(&self) -> Vec<u32> {
-        self.set.par_iter().enumerate().filter(|(_, set)| **set).map(|(index, _)| index as u32).collect()
+        let n = self.samples;
+        let of_plane = |(x, bits): (usize, &[u64])| -> Vec<u32> {
+            let row = |(y, row)| bits_of(row).map(move |z| ((x * n + y) * n + z) as u32);
+            bits.chunks_exact(self.words).enumerate().flat_map(row).collect()
+        };
+        let planes: Vec<_> = self.bits.par_chunks(n * self.words).enumerate().map(of_plane).collect();
+        planes.concat()
     }
+}
+
+/// A row with each bit's neighbours.
+fn widen_row(to: &mut [u64], from: &[u64], n: usize) {
+    for (index, to) in to.iter_mut().enumerate() {
+        let own = from[index];
+        let before = if index > 0 { from[index - 1] >> 63 } else { 0 };
+        let behind = if index + 1 < from.len() { from[index + 1] << 63 } else { 0 };
+        *to = own | own << 1 | own >> 1 | before | behind;
+    }
+    if !n.is_multiple_of(64)
+        && let Some(last) = to.last_mut()
+    {
+        *last &= (1 << (n % 64)) - 1;
+    }
+}
+
+/// The places of set bits.
+fn bits_of(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    words.iter().enumerate().flat_map(|(index, word)| {
+        let rest = std::iter::successors(Some(*word), |word| Some(word & word.wrapping_sub(1)));
+        rest.take_while(|word| *word != 0).map(move |word| index * 64 + word.trailing_zeros() as usize)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn set_of(samples: usize, indices: &[usize]) -> Mask {
+        let mut mask = Mask::empty(samples);
+        for index in indices {
+            let (row, z) = (index / samples, index % samples);
+            mask.bits[row * mask.words + z / 64] |= 1 << (z % 64);
+        }
+        mask
+    }
+
+    #[test]
+    fn words_know_their_neighbours_and_a_rows_end() {
+        // A grid whose rows take three words; every index beside a word's edge.
+        for samples in [64, 65, 130] {
+            let at = |x: usize, y: usize, z: usize| (x * samples + y) * samples + z;
+            let own: Vec<usize> = [0, 62, 63, 64, samples - 1].iter().map(|z| at(1, samples - 1, z % samples)).collect();
+            let mask = set_of(samples, &own);
+            let mut all = mask.indices();
+            assert!(all.is_sorted());
+            let mut expected = std::collections::BTreeSet::new();
+            for index in own {
+                let (x, y, z) = (index / samples / samples, index / samples % samples, index % samples);
+                for (dx, dy, dz) in (0..27).map(|i| (i / 9, i / 3 % 3, i % 3)) {
+                    let place = [x + dx, y + dy, z + dz];
+                    if place.iter().all(|p| (1..=samples).contains(p)) {
+                        expected.insert(at(place[0] - 1, place[1] - 1, place[2] - 1) as u32);
+                    }
+                }
+            }
+            let dilated = mask.dilated();
+            assert!(dilated.indices().into_iter().eq(expected));
+            assert_eq!(dilated.clone().without(&mask).with(&mask), dilated);
+            all.retain(|index| index % 2 == 0);
+            assert_eq!(mask.kept(|[x, y, z]| at(x, y, z) % 2 == 0).indices(), all);
+        }
+    }
+
     #[test]
     fn dilation_and_doubling_are_what_the_reference_does() {
-        let mut mask = Mask { samples: 5, set: vec![false; 125] };
-        mask.set[62] = true;
+        let mut mask = set_of(5, &[62]);
         assert_eq!(mask.dilated().indices().len(), 27);
-        mask.set[0] = true;
+        assert_eq!(mask.dilated_by_faces().indices(), [37, 57, 61, 62, 63, 67, 87]);
+        mask = mask.with(&set_of(5, &[0]));
         assert_eq!(mask.dilated().indices().len(), 27 + 8 - 1);
         assert_eq!(mask.doubled(9).indices(), [0, 4 * 81 + 4 * 9 + 4]);
     }
@@ -122,7 +256,7 @@ mod tests {
         let samples = 6;
         let mut values: Vec<f32> = (0..216).map(|i| if i / 36 < 3 { -5.0 } else { 5.0 }).collect();
         let mask = Mask::near_surface(&values, samples, 0.0);
-        assert!(mask.set.iter().enumerate().all(|(i, set)| *set == (i / 36 == 2 || i / 36 == 3)));
+        assert!(mask.indices().iter().copied().eq(72..144));
         // The band, and a level other than 0.
         values[0] = 4.2;
         let indices = Mask::near_surface(&values, samples, 4.0).indices();

@@ -1,5 +1,7 @@
 //! What refinement needs besides the grid: FlashVDM's groups, and the ends of a surface that a band missed.
 
+use rayon::prelude::*;
+
 /// Groups along an edge of the box around a level's queries.
 const GROUPS: usize = 6;
 
@@ -19,24 +21,39 @@ pub struct Groups {
 
 impl Groups {
     /// Groups samples by where they lie; within a group their order stays.
-    pub fn of(indices: &[u32], point: impl Fn(u32) -> [f32; 3]) -> Self {
-        let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
-        for p in indices.iter().map(|index| point(*index)) {
-            for axis in 0..3 {
-                low[axis] = low[axis].min(p[axis]);
-                high[axis] = high[axis].max(p[axis]);
-            }
-        }
-        let mut groups = vec![Vec::new(); GROUPS * GROUPS * GROUPS];
-        for &index in indices {
+    pub fn of(indices: &[u32], point: impl Fn(u32) -> [f32; 3] + Sync) -> Self {
+        /// Samples that a thread takes at a time.
+        const PIECE: usize = 1 << 16;
+        let whole = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
+        let join = |a: ([f32; 3], [f32; 3]), b: ([f32; 3], [f32; 3])| {
+            (std::array::from_fn(|axis| a.0[axis].min(b.0[axis])), std::array::from_fn(|axis| a.1[axis].max(b.1[axis])))
+        };
+        let corners = |index: &u32| {
+            let p = point(*index);
+            (p, p)
+        };
+        let (low, high) = indices.par_iter().map(corners).reduce(|| whole, join);
+        let group = |index: u32| {
             let p = point(index);
             let cell = |axis: usize| {
                 let extent = high[axis] - low[axis];
                 let share = if extent > 0.0 { (p[axis] - low[axis]) / extent } else { 0.0 };
                 ((share * (GROUPS as f32 - 0.001)).floor() as usize).min(GROUPS - 1)
             };
-            groups[(cell(0) * GROUPS + cell(1)) * GROUPS + cell(2)].push(index);
-        }
+            (cell(0) * GROUPS + cell(1)) * GROUPS + cell(2)
+        };
+        let pieces: Vec<Vec<Vec<u32>>> = indices
+            .par_chunks(PIECE)
+            .map(|piece| {
+                let mut groups = vec![Vec::new(); GROUPS * GROUPS * GROUPS];
+                piece.iter().for_each(|index| groups[group(*index)].push(*index));
+                groups
+            })
+            .collect();
+        let mut groups: Vec<Vec<u32>> = (0..GROUPS * GROUPS * GROUPS)
+            .into_par_iter()
+            .map(|group| pieces.iter().flat_map(|piece| &piece[group]).copied().collect())
+            .collect();
         groups.retain(|group| !group.is_empty());
         Self { groups }
     }

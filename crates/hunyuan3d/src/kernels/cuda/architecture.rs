@@ -1,0 +1,51 @@
+//! Which path a GPU takes.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::launch::Array;
+
+/// The instructions that our kernels use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Generation {
+    /// sm_80 and later: `mma.sync`, `cp.async`.
+    Ampere,
+    /// sm_90: `wgmma` and the bulk tensor copy engine.
+    Hopper,
+}
+
+static SEEN: Mutex<Option<HashMap<usize, Option<Generation>>>> = Mutex::new(None);
+
+/// The path of the GPU where a tensor lies; none: plain Burn.
+pub fn generation(x: &Array) -> Option<Generation> {
+    of_device(x.device.index)
+}
+
+/// The path of a GPU by its number, named in the log when it is first asked for.
+pub fn of_device(number: usize) -> Option<Generation> {
+    let mut seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    *seen.get_or_insert_default().entry(number).or_insert_with(|| {
+        let capability = cudarc::driver::CudaContext::new(number)
+            .and_then(|context| context.compute_capability())
+            .unwrap_or((0, 0));
+        let forced = std::env::var("ORFEAS_CUDA_PATH").unwrap_or_default();
+        let generation = match capability {
+            _ if forced == "plain" => None,
+            (9, 0) if forced != "mma" => Some(Generation::Hopper),
+            (major, _) if major >= 8 => Some(Generation::Ampere),
+            _ => None,
+        };
+        let path = match generation {
+            Some(Generation::Hopper) => "wgmma and bulk tensor copies",
+            Some(Generation::Ampere) => "mma.sync and cp.async",
+            None => "Burn's own",
+        };
+        tracing::info!(device = number, capability = format!("{}.{}", capability.0, capability.1), path, "CUDA kernels");
+        generation
+    })
+}
+
+/// Multiprocessors of the GPU where a tensor lies.
+pub fn multiprocessors(x: &Array) -> usize {
+    x.client.properties().hardware.num_streaming_multiprocessors.unwrap_or(1).max(1) as usize
+}

@@ -1,0 +1,165 @@
+//! Compiled kernels kept on disk, so that only a machine's first start compiles.
+//!
+//! CubeCL can keep what NVRTC makes in a file, but processes that share one wait for each other's lock, also for one that was
+//! killed, and a flipped bit in it goes unnoticed until the driver refuses it. So each process gets a folder of its own,
+//! filled from a store whose checksum is verified, and gives back what it compiled by an atomic rename.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, OnceLock};
+
+use cubecl::config::cache::CacheConfig;
+use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
+use sha2::{Digest, Sha256};
+
+use super::program::SOURCES;
+
+/// Where CubeCL 0.10 writes below its root.
+const WITHIN: &str = "cuda/0.10.0/ptx.json.log";
+/// Burn's version is part of what a kept kernel depends on.
+const BURN: &str = "burn-0.21.0";
+
+struct Kept {
+    store: PathBuf,
+    own: PathBuf,
+}
+
+static KEPT: OnceLock<Kept> = OnceLock::new();
+/// Bytes of the own file that the store has.
+static STORED: Mutex<u64> = Mutex::new(0);
+
+/// The folder: `ORFEAS_KERNEL_CACHE`, else below the user's cache folder; empty: none is kept.
+fn root() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("ORFEAS_KERNEL_CACHE") {
+        return (!folder.is_empty()).then(|| folder.into());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
+    Some(cache.join("orfeas/kernels"))
+}
+
+/// What compiled kernels depend on, as a folder's name.
+fn version(device: usize) -> Option<String> {
+    let (major, minor) = cudarc::driver::CudaContext::new(device).ok()?.compute_capability().ok()?;
+    let mut nvrtc = (0, 0);
+    // SAFETY: the call writes the two numbers that it is given addresses of, and nothing else.
+    #[allow(unsafe_code)]
+    let result = unsafe { cudarc::nvrtc::sys::nvrtcVersion(&mut nvrtc.0, &mut nvrtc.1) };
+    result.result().ok()?;
+    let own = env!("CARGO_PKG_VERSION");
+    Some(format!("{own}-{:016x}-{BURN}-nvrtc{}.{}-sm{major}{minor}", *SOURCES, nvrtc.0, nvrtc.1))
+}
+
+/// Has kernels that are compiled from now on kept, and those of earlier starts found. Must come before the device is used.
+pub fn keep_compiled(device: usize) {
+    static FIRST: Once = Once::new();
+    FIRST.call_once(|| {
+        let Some(folder) = root().zip(version(device)).map(|(root, version)| root.join(version)) else { return };
+        let own = folder.join(format!("process-{}", std::process::id()));
+        if let Err(error) = prepare(&folder, &own) {
+            tracing::warn!(folder = %folder.display(), %error, "compiled kernels cannot be kept");
+            return;
+        }
+        let configured = std::panic::catch_unwind(|| {
+            let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
+            config.compilation.cache = Some(CacheConfig::File(own.clone()));
+            CubeClRuntimeConfig::set(config);
+        });
+        if configured.is_ok() {
+            let _ = KEPT.set(Kept { store: folder.join("store"), own });
+        }
+    });
+}
+
+fn prepare(folder: &Path, own: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    // Folders of processes that are gone.
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix("process-")?.parse::<u32>().ok());
+        if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists() || process == std::process::id())
+        {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let file = own.join(WITHIN);
+    std::fs::create_dir_all(file.parent().unwrap_or(own))?;
+    if let Some(bytes) = verified(&folder.join("store")) {
+        *STORED.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.len() as u64;
+        std::fs::write(file, bytes)?;
+    }
+    Ok(())
+}
+
+/// What the store holds, if it is whole: a checksum in front, then CubeCL's lines.
+fn verified(store: &Path) -> Option<Vec<u8>> {
+    let mut bytes = std::fs::read(store).ok()?;
+    if bytes.len() < 32 {
+        return None;
+    }
+    let content = bytes.split_off(32);
+    let whole = Sha256::digest(&content)[..] == bytes[..] && (content.is_empty() || content.ends_with(b"\n"));
+    if !whole {
+        tracing::warn!(store = %store.display(), "kept kernels are damaged; they are compiled again");
+    }
+    whole.then_some(content)
+}
+
+/// Gives the store what was compiled since the last time.
+pub fn store_compiled() {
+    let Some(kept) = KEPT.get() else { return };
+    let mut stored = STORED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let file = kept.own.join(WITHIN);
+    let length = std::fs::metadata(&file).map_or(0, |data| data.len());
+    if length <= *stored {
+        return;
+    }
+    let outcome = std::fs::read(&file).and_then(|content| write(&kept.store, &content));
+    match outcome {
+        Ok(()) => *stored = length,
+        Err(error) => tracing::warn!(store = %kept.store.display(), %error, "compiled kernels were not kept"),
+    }
+}
+
+/// Adds lines to the store, beside those that another process gave it meanwhile.
+fn write(store: &Path, content: &[u8]) -> std::io::Result<()> {
+    let earlier = verified(store).unwrap_or_default();
+    let mut seen = std::collections::HashSet::new();
+    let mut all = Vec::with_capacity(content.len());
+    for line in earlier.split_inclusive(|byte| *byte == b'\n').chain(content.split_inclusive(|byte| *byte == b'\n')) {
+        if line.ends_with(b"\n") && seen.insert(line) {
+            all.extend_from_slice(line);
+        }
+    }
+    let fresh = store.with_extension(format!("{}", std::process::id()));
+    let mut bytes = Sha256::digest(&all).to_vec();
+    bytes.append(&mut all);
+    std::fs::write(&fresh, bytes)?;
+    std::fs::rename(fresh, store)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_grows_by_what_is_new_and_a_damaged_one_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        assert!(verified(&store).is_none());
+        write(&store, b"one\ntwo\n").unwrap();
+        // Another process, that began before; its last line was cut off.
+        write(&store, b"one\nthree\nhal").unwrap();
+        assert_eq!(verified(&store).unwrap(), b"one\ntwo\nthree\n");
+        let mut bytes = std::fs::read(&store).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        bytes[40] ^= 1;
+        std::fs::write(&store, bytes).unwrap();
+        assert!(verified(&store).is_none());
+        std::fs::write(&store, b"short").unwrap();
+        assert!(verified(&store).is_none());
+        write(&store, b"four\n").unwrap();
+        assert_eq!(verified(&store).unwrap(), b"four\n");
+        // No temporary file is left.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,230 @@
+//! NVIDIA GPUs: our own CUDA kernels, launched through CubeCL's client, so that memory, streams and order stay Burn's.
+//!
+//! They compute in float16 and bfloat16 and accumulate in float32. What they do not take (float32, heads wider than 64, rows
+//! that no 16 bytes divide) is computed in plain Burn operations. `ORFEAS_CUDA_PATH` set to `mma` or `plain` holds back
+//! Hopper's instructions, or all of ours, for comparisons.
+
+mod architecture;
+mod attention;
+mod cache;
+mod gemm;
+mod launch;
+mod program;
+mod rows;
+mod select;
+
+use burn::tensor::{DType, Tensor};
+use burn_cuda::{Cuda, CudaDevice};
+
+use super::{Epilogue, Kernels, StreamHeads, plain};
+use crate::{ModelError, ModelErrorKind};
+use architecture::Generation;
+use gemm::After;
+use launch::{array, tensor};
+use rows::Scale;
+
+impl Kernels for Cuda {
+    fn affine(
+        x: Tensor<Self, 3>,
+        weight: Tensor<Self, 2>,
+        bias: Option<Tensor<Self, 1>>,
+        epilogue: Epilogue,
+    ) -> Tensor<Self, 3> {
+        let own = bias.clone().map(array);
+        let after = After::Activation(epilogue);
+        match gemm::affine(&array(x.clone()), &array(weight.clone()), own.as_ref(), after) {
+            Some(out) => tensor(out),
+            None => plain::affine(x, weight, bias, epilogue),
+        }
+    }
+
+    fn affine_add(
+        residual: Tensor<Self, 3>,
+        gate: Option<Tensor<Self, 3>>,
+        x: Tensor<Self, 3>,
+        weight: Tensor<Self, 2>,
+        bias: Option<Tensor<Self, 1>>,
+    ) -> Tensor<Self, 3> {
+        let (onto, through) = (array(residual.clone()), gate.clone().map(array));
+        let own = bias.clone().map(array);
+        let after = After::Add { residual: &onto, gate: through.as_ref() };
+        if let Some(out) = gemm::affine(&array(x.clone()), &array(weight.clone()), own.as_ref(), after) {
+            return tensor(out);
+        }
+        let y = Self::affine(x, weight, bias, Epilogue::None);
+        match gate {
+            Some(gate) => Self::gated_add(residual, gate, y),
+            None => Self::residual(residual, y),
+        }
+    }
+
+    fn attend(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>) -> Tensor<Self, 3> {
+        match attention::attend(&array(q.clone()), &array(k.clone()), &array(v.clone())) {
+            Some(out) => tensor(out),
+            None => plain::attend(q, k, v),
+        }
+    }
+
+    fn norm(
+        x: Tensor<Self, 3>,
+        gain_offset: Option<(Tensor<Self, 1>, Tensor<Self, 1>)>,
+        epsilon: f64,
+    ) -> Tensor<Self, 3> {
+        let own = gain_offset.clone().map(|(gain, offset)| (array(gain), array(offset)));
+        let scale = own.as_ref().map_or(Scale::Plain, |(gain, offset)| Scale::Affine(gain, offset));
+        match rows::norm(&array(x.clone()), scale, epsilon) {
+            Some(out) => tensor(out),
+            None => plain::norm(x, gain_offset, epsilon),
+        }
+    }
+
+    fn modulate(x: Tensor<Self, 3>, scale: Tensor<Self, 3>, shift: Tensor<Self, 3>, epsilon: f64) -> Tensor<Self, 3> {
+        let own = (array(scale.clone()), array(shift.clone()));
+        match rows::norm(&array(x.clone()), Scale::Modulation(&own.0, &own.1), epsilon) {
+            Some(out) => tensor(out),
+            None => plain::modulate(x, scale, shift, epsilon),
+        }
+    }
+
+    fn norm_dot(
+        x: Tensor<Self, 3>,
+        gain_offset: Option<(Tensor<Self, 1>, Tensor<Self, 1>)>,
+        epsilon: f64,
+        weight: Tensor<Self, 2>,
+        bias: Option<Tensor<Self, 1>>,
+    ) -> Tensor<Self, 3> {
+        let own = gain_offset.clone().map(|(gain, offset)| (array(gain), array(offset)));
+        let pair = own.as_ref().map(|(gain, offset)| (gain, offset));
+        let own_bias = bias.clone().map(array);
+        if let Some(out) = rows::norm_dot(&array(x.clone()), pair, epsilon, &array(weight.clone()), own_bias.as_ref()) {
+            return tensor(out);
+        }
+        let x = if gain_offset.is_some() { Self::norm(x, gain_offset, epsilon) } else { x };
+        Self::affine(x, weight, bias, Epilogue::None)
+    }
+
+    fn head_layer_norm(
+        x: Tensor<Self, 4>,
+        gain: Tensor<Self, 1>,
+        offset: Tensor<Self, 1>,
+        epsilon: f64,
+    ) -> Tensor<Self, 4> {
+        match rows::head_norm(&array(x.clone()), &array(gain.clone()), Some(&array(offset.clone())), epsilon) {
+            Some(out) => tensor(out),
+            None => plain::head_layer_norm(x, gain, offset, epsilon),
+        }
+    }
+
+    fn head_rms_norm(x: Tensor<Self, 4>, gain: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 4> {
+        match rows::head_norm(&array(x.clone()), &array(gain.clone()), None, epsilon) {
+            Some(out) => tensor(out),
+            None => plain::head_rms_norm(x, gain, epsilon),
+        }
+    }
+
+    fn stream_heads(streams: Vec<StreamHeads<Self>>, heads: usize, epsilon: f64) -> [Tensor<Self, 4>; 3] {
+        let own: Vec<_> = streams
+            .iter()
+            .map(|stream| [array(stream.qkv.clone()), array(stream.query_gain.clone()), array(stream.key_gain.clone())])
+            .collect();
+        let own: Vec<_> = own.iter().map(|[qkv, query, key]| (qkv, query, key)).collect();
+        match rows::stream_heads(&own, heads, epsilon) {
+            Some(parts) => parts.map(tensor),
+            None => super::stream_heads(streams, heads, epsilon),
+        }
+    }
+
+    fn head_channels(x: Tensor<Self, 4>, begin: usize, width: usize) -> Tensor<Self, 4> {
+        match rows::channels(&array(x.clone()), begin, width) {
+            Some(out) => tensor(out),
+            None => x.narrow(3, begin, width),
+        }
+    }
+
+    fn gated_add(x: Tensor<Self, 3>, gate: Tensor<Self, 3>, y: Tensor<Self, 3>) -> Tensor<Self, 3> {
+        match rows::gated_add(&array(x.clone()), Some(&array(gate.clone())), &array(y.clone())) {
+            Some(out) => tensor(out),
+            None => plain::gated_add(x, gate, y),
+        }
+    }
+
+    fn residual(x: Tensor<Self, 3>, y: Tensor<Self, 3>) -> Tensor<Self, 3> {
+        match rows::gated_add(&array(x.clone()), None, &array(y.clone())) {
+            Some(out) => tensor(out),
+            None => x + y,
+        }
+    }
+
+    fn swiglu(x: Tensor<Self, 3>) -> Tensor<Self, 3> {
+        match rows::swiglu(&array(x.clone())) {
+            Some(out) => tensor(out),
+            None => plain::swiglu(x),
+        }
+    }
+
+    fn select_keys(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>, count: usize) -> [Tensor<Self, 4>; 2] {
+        match select::select(&array(q.clone()), &array(k.clone()), &array(v.clone()), count) {
+            Some(chosen) => chosen.map(tensor),
+            None => plain::select_keys(q, k, v, count),
+        }
+    }
+
+    fn run_ended() {
+        cache::store_compiled();
+    }
+
+    fn embed_points(
+        points: Tensor<Self, 3>,
+        frequencies: &[f32],
+        weight: Tensor<Self, 2>,
+        bias: Option<Tensor<Self, 1>>,
+    ) -> Tensor<Self, 3> {
+        let [outputs, inputs] = weight.dims();
+        // Up to rows that 128 bytes divide; zeros meet zeros.
+        let width = inputs.next_multiple_of(64);
+        if let Some(embedded) = rows::fourier(&array(points.clone()), frequencies, width, &array(weight.clone())) {
+            let zeros = Tensor::zeros([outputs, width - inputs], (&weight.device(), weight.dtype()));
+            let weight = Tensor::cat(vec![weight, zeros], 1);
+            return Self::affine(tensor(embedded), weight, bias, Epilogue::None);
+        }
+        super::embed_points(points, frequencies, weight, bias)
+    }
+}
+
+/// Every kernel's source with its constants, as NVRTC gets it for sm_90a (`hopper`) or for sm_80 and later, by name.
+#[must_use]
+pub fn sources(hopper: bool) -> Vec<(String, String)> {
+    let generation = if hopper { Generation::Hopper } else { Generation::Ampere };
+    let of_element = |element| {
+        let mut programs = gemm::programs(generation, element);
+        programs.push(attention::program(generation, element));
+        programs.push(rows::program("layer_norm", element));
+        programs.push(select::program(1024, element));
+        programs.into_iter().map(|program| (format!("{program:?}"), program.text()))
+    };
+    [DType::F16, DType::BF16].into_iter().flat_map(of_element).collect()
+}
+
+/// A GPU by its number.
+///
+/// # Errors
+/// [`ModelErrorKind::Device`] where there is no such GPU, or no driver.
+pub fn device(number: usize) -> Result<CudaDevice, ModelError> {
+    let absent =
+        |why: String| ModelError::new(ModelErrorKind::Device, format!("there is no device cuda:{number}: {why}"));
+    // Burn panics where the driver's library is missing, and only says so on the screen.
+    let device = CudaDevice::new(number);
+    let probe = std::panic::catch_unwind(|| {
+        cache::keep_compiled(number);
+        let ones = Tensor::<Cuda, 1>::ones([1], &CudaDevice::new(number));
+        ones.try_into_data().map(|_| ()).map_err(|error| error.to_string())
+    });
+    match probe {
+        Ok(Ok(())) => {
+            architecture::of_device(number);
+            Ok(device)
+        }
+        Ok(Err(error)) => Err(absent(error)),
+        Err(_) => Err(absent("the NVIDIA driver or its compiler NVRTC did not start".into())),
+    }
+}

@@ -1,0 +1,326 @@
+// What is done to rows: norms, modulation, gates, heads, embeddings. A warp takes a row; 16 bytes a lane at a time.
+
+// Channels of the widest row that a warp holds in registers.
+#define MOST 2048
+#define PIECES (MOST / 256)
+
+__device__ __forceinline__ float sum_of_warp(float x) {
+#pragma unroll
+    for (int i = 16; i > 0; i /= 2) x += __shfl_xor_sync(~0u, x, i);
+    return x;
+}
+
+struct NormInfo {
+    // Rows, channels, elements from a batch item and a row of x to the next, rows of a batch item; elements from the scale of
+    // a batch item to the next's; then the epsilon's bits and what is done: 0 nothing, 1 gain and offset, 2 modulation.
+    u64 rows, width, x_batch, x_row, batch_rows, scale_stride, epsilon, kind;
+};
+
+// Layer norm; out = normed · gain + offset, or normed · (1 + scale) + shift.
+extern "C" __global__ void __launch_bounds__(256)
+    layer_norm(const elem* __restrict__ x, const elem* __restrict__ scale, const elem* __restrict__ shift, elem* __restrict__ out,
+         const __grid_constant__ NormInfo info) {
+    const u64 row = (u64)blockIdx.x * 8 + threadIdx.x / 32;
+    if (row >= info.rows) return;
+    const int lane = threadIdx.x % 32, width = (int)info.width;
+    const u64 batch = row / info.batch_rows;
+    x += batch * info.x_batch + row % info.batch_rows * info.x_row;
+    Eight v[PIECES];
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < PIECES; i++) {
+        const int at = (i * 32 + lane) * 8;
+        if (at < width) {
+            v[i].load(x + at);
+#pragma unroll
+            for (int j = 0; j < 8; j++) sum += v[i].v[j];
+        }
+    }
+    const float mean = sum_of_warp(sum) / width;
+    float squares = 0.0f;
+#pragma unroll
+    for (int i = 0; i < PIECES; i++) {
+        if ((i * 32 + lane) * 8 < width) {
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                v[i].v[j] -= mean;
+                squares = fmaf(v[i].v[j], v[i].v[j], squares);
+            }
+        }
+    }
+    const float inverse = rsqrtf(sum_of_warp(squares) / width + __uint_as_float((u32)info.epsilon));
+    scale += batch * info.scale_stride;
+    shift += batch * info.scale_stride;
+    const float one = info.kind == 2 ? 1.0f : 0.0f;
+#pragma unroll
+    for (int i = 0; i < PIECES; i++) {
+        const int at = (i * 32 + lane) * 8;
+        if (at < width) {
+            if (info.kind == 0) {
+#pragma unroll
+                for (int j = 0; j < 8; j++) v[i].v[j] *= inverse;
+            } else {
+                Eight a, b;
+                a.load(scale + at);
+                b.load(shift + at);
+#pragma unroll
+                for (int j = 0; j < 8; j++) v[i].v[j] = fmaf(v[i].v[j] * inverse, a.v[j] + one, b.v[j]);
+            }
+            v[i].store(out + row * width + at);
+        }
+    }
+}
+
+struct DotInfo {
+    // As NormInfo, without batches; kind 0: no norm first.
+    u64 rows, width, epsilon, kind, has_bias;
+};
+
+// A row's scalar: layer norm with gain and offset, then the product with one vector.
+extern "C" __global__ void __launch_bounds__(256)
+    norm_dot(const elem* __restrict__ x, const elem* __restrict__ gain, const elem* __restrict__ offset,
+             const elem* __restrict__ vector, const elem* __restrict__ bias, elem* __restrict__ out,
+             const __grid_constant__ DotInfo info) {
+    const u64 row = (u64)blockIdx.x * 8 + threadIdx.x / 32;
+    if (row >= info.rows) return;
+    const int lane = threadIdx.x % 32, width = (int)info.width;
+    x += row * width;
+    Eight v[PIECES];
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < PIECES; i++) {
+        const int at = (i * 32 + lane) * 8;
+        if (at < width) {
+            v[i].load(x + at);
+#pragma unroll
+            for (int j = 0; j < 8; j++) sum += v[i].v[j];
+        }
+    }
+    float mean = 0.0f, inverse = 1.0f;
+    if (info.kind) {
+        mean = sum_of_warp(sum) / width;
+        float squares = 0.0f;
+#pragma unroll
+        for (int i = 0; i < PIECES; i++) {
+            if ((i * 32 + lane) * 8 < width) {
+#pragma unroll
+                for (int j = 0; j < 8; j++) squares = fmaf(v[i].v[j] - mean, v[i].v[j] - mean, squares);
+            }
+        }
+        inverse = rsqrtf(sum_of_warp(squares) / width + __uint_as_float((u32)info.epsilon));
+    }
+    float dot = 0.0f;
+#pragma unroll
+    for (int i = 0; i < PIECES; i++) {
+        const int at = (i * 32 + lane) * 8;
+        if (at < width) {
+            Eight w, a, b;
+            w.load(vector + at);
+            if (info.kind) {
+                a.load(gain + at);
+                b.load(offset + at);
+            }
+#pragma unroll
+            for (int j = 0; j < 8; j++) {
+                const float y = info.kind ? fmaf((v[i].v[j] - mean) * inverse, a.v[j], b.v[j]) : v[i].v[j];
+                dot = fmaf(y, w.v[j], dot);
+            }
+        }
+    }
+    dot = sum_of_warp(dot);
+    if (lane == 0) out[row] = narrow(dot + (info.has_bias ? wide(bias[0]) : 0.0f));
+}
+
+struct HeadInfo {
+    // Batches, heads, tokens, channels of a head; elements from a batch item, head and token of x to the next, and of out;
+    // the epsilon's bits; 0: RMS norm, 1: layer norm, 2: a copy.
+    u64 batches, heads, tokens, width, x_strides[3], out_strides[3], epsilon, kind;
+};
+
+// A norm over each head's channels: eight lanes a head, up to 64 channels.
+extern "C" __global__ void __launch_bounds__(256)
+    head_norm(const elem* __restrict__ x, const elem* __restrict__ gain, const elem* __restrict__ offset,
+              elem* __restrict__ out, const __grid_constant__ HeadInfo info) {
+    const u64 index = (u64)blockIdx.x * 32 + threadIdx.x / 8;
+    const int piece = threadIdx.x % 8, width = (int)info.width;
+    if (index >= info.batches * info.heads * info.tokens) return;
+    const u64 head = index % info.heads, token = index / info.heads % info.tokens, batch = index / info.heads / info.tokens;
+    const bool inside = piece * 8 < width;
+    const u32 lanes = 0xFFu << (threadIdx.x % 32 / 8 * 8);
+    Eight v;
+#pragma unroll
+    for (int j = 0; j < 8; j++) v.v[j] = 0.0f;
+    if (inside) {
+        v.load(x + batch * info.x_strides[0] + head * info.x_strides[1] + token * info.x_strides[2] + piece * 8);
+    }
+    if (info.kind < 2) {
+        float mean = 0.0f;
+        if (info.kind == 1) {
+#pragma unroll
+            for (int j = 0; j < 8; j++) mean += v.v[j];
+#pragma unroll
+            for (int i = 4; i > 0; i /= 2) mean += __shfl_xor_sync(lanes, mean, i);
+            mean /= width;
+        }
+        float squares = 0.0f;
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+            v.v[j] = inside ? v.v[j] - mean : 0.0f;
+            squares = fmaf(v.v[j], v.v[j], squares);
+        }
+#pragma unroll
+        for (int i = 4; i > 0; i /= 2) squares += __shfl_xor_sync(lanes, squares, i);
+        const float inverse = rsqrtf(squares / width + __uint_as_float((u32)info.epsilon));
+        if (inside) {
+            Eight a, b;
+            a.load(gain + piece * 8);
+            if (info.kind == 1) b.load(offset + piece * 8);
+#pragma unroll
+            for (int j = 0; j < 8; j++) v.v[j] = fmaf(v.v[j] * inverse, a.v[j], info.kind == 1 ? b.v[j] : 0.0f);
+        }
+    }
+    if (inside) {
+        v.store(out + batch * info.out_strides[0] + head * info.out_strides[1] + token * info.out_strides[2] + piece * 8);
+    }
+}
+
+struct JoinInfo {
+    // Tokens of the first and the second stream (0: there is none), batches, heads, channels of a head, the epsilon's bits;
+    // 3, or 2 where values stay where they are.
+    u64 first, second, batches, heads, width, epsilon, parts;
+};
+
+// Queries, keys and values of one stream or two, behind one another: RMS norms of queries and keys with each stream's gains,
+// values as they are. From [batch, tokens, 3, heads, width] to [batch, tokens, parts, heads, width].
+extern "C" __global__ void __launch_bounds__(256)
+    join_heads(const elem* __restrict__ first, const elem* __restrict__ second, const elem* __restrict__ first_query,
+               const elem* __restrict__ first_key, const elem* __restrict__ second_query,
+               const elem* __restrict__ second_key, elem* __restrict__ out, const __grid_constant__ JoinInfo info) {
+    const u64 index = (u64)blockIdx.x * 32 + threadIdx.x / 8;
+    const int piece = threadIdx.x % 8, width = (int)info.width;
+    const u64 tokens = info.first + info.second;
+    const u64 across = info.parts * info.heads;
+    if (index >= info.batches * tokens * across) return;
+    const u64 row = index / across, head = index % across, kind = head / info.heads;
+    const u64 batch = row / tokens, token = row % tokens;
+    const bool inside = piece * 8 < width, early = token < info.first;
+    const u32 lanes = 0xFFu << (threadIdx.x % 32 / 8 * 8);
+    const elem* from = early ? first + (batch * info.first + token) * 3 * info.heads * width
+                             : second + (batch * info.second + token - info.first) * 3 * info.heads * width;
+    uint4 values = make_uint4(0, 0, 0, 0);
+    if (inside) values = *reinterpret_cast<const uint4*>(from + head * width + piece * 8);
+    if (kind < 2) {
+        Eight v;
+        v.set(values);
+        float squares = 0.0f;
+#pragma unroll
+        for (int j = 0; j < 8; j++) squares = fmaf(v.v[j], v.v[j], squares);
+#pragma unroll
+        for (int i = 4; i > 0; i /= 2) squares += __shfl_xor_sync(lanes, squares, i);
+        const float inverse = rsqrtf(squares / width + __uint_as_float((u32)info.epsilon));
+        const elem* gain = kind == 0 ? (early ? first_query : second_query) : (early ? first_key : second_key);
+        if (inside) {
+            Eight a;
+            a.load(gain + piece * 8);
+#pragma unroll
+            for (int j = 0; j < 8; j++) v.v[j] *= inverse * a.v[j];
+            values = v.raw();
+        }
+    }
+    if (inside) *reinterpret_cast<uint4*>(out + (row * across + head) * width + piece * 8) = values;
+}
+
+struct GateInfo {
+    // Pieces of eight in all, of a row and of a batch item; elements from a batch item's gate to the next's; 0: no gate.
+    u64 pieces, row, batch, gate_stride, gated;
+};
+
+// x + gate · y, or x + y.
+extern "C" __global__ void __launch_bounds__(256)
+    gated_add(const elem* __restrict__ x, const elem* __restrict__ gate, const elem* __restrict__ y, elem* __restrict__ out,
+              const __grid_constant__ GateInfo info) {
+    const u64 at = (u64)blockIdx.x * 256 + threadIdx.x;
+    if (at >= info.pieces) return;
+    Eight a, b, g;
+    a.load(x + at * 8);
+    b.load(y + at * 8);
+    if (info.gated) g.load(gate + at / info.batch * info.gate_stride + at % info.row * 8);
+#pragma unroll
+    for (int j = 0; j < 8; j++) a.v[j] = info.gated ? fmaf(g.v[j], b.v[j], a.v[j]) : a.v[j] + b.v[j];
+    a.store(out + at * 8);
+}
+
+struct SwigluInfo {
+    // Pieces of eight of the result in all, and of its rows.
+    u64 pieces, row;
+};
+
+// silu(first half) · second half.
+extern "C" __global__ void __launch_bounds__(256)
+    swiglu(const elem* __restrict__ x, elem* __restrict__ out, const __grid_constant__ SwigluInfo info) {
+    const u64 at = (u64)blockIdx.x * 256 + threadIdx.x;
+    if (at >= info.pieces) return;
+    const u64 begin = (at / info.row * 2 * info.row + at % info.row) * 8;
+    Eight a, b;
+    a.load(x + begin);
+    b.load(x + begin + info.row * 8);
+#pragma unroll
+    for (int j = 0; j < 8; j++) a.v[j] = wide(narrow(activate<3>(a.v[j]))) * b.v[j];
+    a.store(out + at * 8);
+}
+
+struct FourierInfo {
+    // Points, frequencies, channels of a row with zeros behind; the first frequency's bits, each next twice it.
+    u64 points, frequencies, width, lowest;
+};
+
+// A point's coordinates, their sines and cosines, and zeros up to a row that the matrix product takes.
+extern "C" __global__ void __launch_bounds__(256)
+    fourier(const float* __restrict__ points, elem* __restrict__ out, const __grid_constant__ FourierInfo info) {
+    const u64 index = (u64)blockIdx.x * 256 + threadIdx.x, point = index / info.width;
+    if (point >= info.points) return;
+    const int channel = (int)(index % info.width), count = (int)info.frequencies, half = 3 * count;
+    float value = 0.0f;
+    if (channel < 3) {
+        value = points[point * 3 + channel];
+    } else if (channel < 3 + 2 * half) {
+        const int at = (channel - 3) % half;
+        const float angle = points[point * 3 + at / count] * (__uint_as_float((u32)info.lowest) * exp2f((float)(at % count)));
+        value = channel < 3 + half ? sinf(angle) : cosf(angle);
+    }
+    out[index] = narrow(value);
+}
+
+struct VectorInfo {
+    // Rows of x and of w; channels; elements from a row of w to the next; kernels::Epilogue's number.
+    u64 count, columns, depth, w_row, has_bias, epilogue;
+};
+
+// x · wᵀ for few rows of x: a warp takes a row of w and every row of x.
+extern "C" __global__ void __launch_bounds__(256)
+    vector_product(const elem* __restrict__ x, const elem* __restrict__ w, const elem* __restrict__ bias,
+                   elem* __restrict__ out, const __grid_constant__ VectorInfo info) {
+    const u64 column = (u64)blockIdx.x * 8 + threadIdx.x / 32;
+    if (column >= info.columns) return;
+    const int lane = threadIdx.x % 32, depth = (int)info.depth;
+    w += column * info.w_row;
+    for (int row = 0; row < (int)info.count; row++) {
+        float dot = 0.0f;
+        for (int at = lane * 8; at < depth; at += 256) {
+            Eight a, b;
+            a.load(x + (u64)row * depth + at);
+            b.load(w + at);
+#pragma unroll
+            for (int j = 0; j < 8; j++) dot = fmaf(a.v[j], b.v[j], dot);
+        }
+        dot = sum_of_warp(dot);
+        if (lane == 0) {
+            if (info.has_bias) dot += wide(bias[column]);
+            if (info.epilogue == 1) dot = activate<1>(dot);
+            if (info.epilogue == 2) dot = activate<2>(dot);
+            if (info.epilogue == 3) dot = activate<3>(dot);
+            if (info.epilogue == 4) dot = activate<4>(dot);
+            out[(u64)row * info.columns + column] = narrow(dot);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Every CUDA kernel against its definition in plain Burn operations, in float32 on the same GPU, at awkward sizes and
+//! strides; and, without a GPU, that NVRTC compiles every source. Where the one or the other is not there, a line says so.
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // Helpers of tests fail as tests do.
+
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+use burn_cuda::{Cuda, CudaDevice};
+use orfeas_hunyuan3d::kernels::{Epilogue, Kernels, StreamHeads, cuda, plain};
+use orfeas_hunyuan3d::noise::normal;
+
+type Gpu<const D: usize> = Tensor<Cuda, D>;
+
+const EPSILON: f64 = 1e-6;
+const TYPES: [(DType, f64); 2] = [(DType::F16, 1.5e-3), (DType::BF16, 1.2e-2)];
+
+fn gpu() -> Option<CudaDevice> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let device = cuda::device(0);
+    std::panic::set_hook(hook);
+    device.inspect_err(|error| eprintln!("skipped: {error}")).ok()
+}
+
+struct Case {
+    device: CudaDevice,
+    dtype: DType,
+    tolerance: f64,
+    seed: std::cell::Cell<u64>,
+}
+
+impl Case {
+    fn all(mut run: impl FnMut(&Self)) {
+        let Some(device) = gpu() else { return };
+        for (dtype, tolerance) in TYPES {
+            run(&Self { device: device.clone(), dtype, tolerance, seed: std::cell::Cell::new(1) });
+        }
+    }
+
+    fn random<const D: usize>(&self, shape: [usize; D]) -> Gpu<D> {
+        self.seed.set(self.seed.get() + 1);
+        let data = TensorData::new(normal(self.seed.get(), shape.iter().product()), shape);
+        Gpu::<D>::from_data(data, (&self.device, DType::F32)).cast(self.dtype)
+    }
+
+    #[track_caller]
+    fn same<const D: usize>(&self, what: &str, ours: Gpu<D>, plain: Gpu<D>) {
+        assert_eq!(ours.dims(), plain.dims(), "{what}");
+        let values = |x: Gpu<D>| -> Vec<f32> { wide(&x).into_data().into_vec().unwrap() };
+        let (ours, plain) = (values(ours), values(plain));
+        let difference: f64 = ours.iter().zip(&plain).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        let size: f64 = plain.iter().map(|b| f64::from(*b).powi(2)).sum();
+        let error = difference.sqrt() / size.sqrt().max(1e-30);
+        assert!(error <= self.tolerance, "{what} {:?}: relative error {error:e}", self.dtype);
+    }
+}
+
+fn wide<const D: usize>(x: &Gpu<D>) -> Gpu<D> {
+    x.clone().cast(FloatDType::F32)
+}
+
+#[test]
+fn attention() {
+    Case::all(|case| {
+        for (batch, heads, queries, keys, width) in [
+            (1, 1, 1, 1, 64),
+            (2, 3, 193, 129, 64),
+            (1, 2, 500, 128, 64),
+            (2, 1, 64, 1000, 64),
+            (1, 4, 97, 300, 16),
+            (3, 2, 385, 77, 48),
+            (1, 2, 30, 30, 72),
+        ] {
+            let what = format!("{batch}x{heads}x{queries}x{keys}x{width}");
+            // Cut out of rows of all parts, as the network's are.
+            let tokens = queries.max(keys);
+            let all = case.random([batch, tokens, 3 * heads * width]);
+            let part = |index: usize, count: usize| {
+                let own = all.clone().narrow(2, index * heads * width, heads * width);
+                own.reshape([batch, tokens, heads, width]).swap_dims(1, 2).narrow(2, 0, count)
+            };
+            let (q, k, v) = (part(0, queries), part(1, keys), part(2, keys));
+            let plain = plain::attend(wide(&q), wide(&k), wide(&v));
+            case.same(&what, Cuda::attend(q, k, v), plain);
+            let q = case.random([batch, heads, queries, width]);
+            let (k, v) = (case.random([batch, heads, keys, width]), case.random([batch, heads, keys, width]));
+            let plain = plain::attend(wide(&q), wide(&k), wide(&v));
+            case.same(&what, Cuda::attend(q, k, v), plain);
+        }
+    });
+}
+
+#[test]
+fn attention_with_scores_far_apart() {
+    Case::all(|case| {
+        let q = case.random([1, 2, 200, 64]) * 12.0;
+        let (k, v) = (case.random([1, 2, 333, 64]), case.random([1, 2, 333, 64]));
+        let plain = plain::attend(wide(&q), wide(&k), wide(&v));
+        case.same("peaked", Cuda::attend(q, k, v), plain);
+    });
+}
+
+#[test]
+fn affine() {
+    const EPILOGUES: [Epilogue; 5] =
+        [Epilogue::None, Epilogue::Gelu, Epilogue::GeluTanh, Epilogue::Silu, Epilogue::Relu];
+    Case::all(|case| {
+        let shapes = [
+            (1, 1, 64, 64),
+            (1, 5, 256, 1000),
+            (2, 97, 72, 136),
+            (1, 513, 1000, 1032),
+            (2, 129, 64, 256),
+            (3, 500, 4096, 520),
+            (1, 4442, 1024, 1024),
+            (2, 200, 256, 2056),
+            (1, 33, 51, 72),
+            (1, 40, 64, 1),
+        ];
+        for (batch, tokens, inputs, outputs) in shapes {
+            let x = case.random([batch, tokens + 2, inputs]).narrow(1, 1, tokens);
+            let weight = case.random([2 * outputs, inputs]).narrow(0, outputs, outputs) * (inputs as f32).powf(-0.5);
+            for bias in [None, Some(case.random([outputs]))] {
+                for epilogue in EPILOGUES {
+                    let what = format!("{batch}x{tokens}x{inputs} to {outputs}, {epilogue:?}, bias {}", bias.is_some());
+                    let plain = plain::affine(wide(&x), wide(&weight), bias.as_ref().map(wide), epilogue);
+                    case.same(&what, Cuda::affine(x.clone(), weight.clone(), bias.clone(), epilogue), plain);
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn affine_onto_a_residual() {
+    Case::all(|case| {
+        for (batch, tokens, inputs, outputs) in
+            [(2, 97, 72, 136), (1, 1, 64, 64), (2, 513, 1000, 1032), (3, 300, 4096, 520), (2, 4442, 1024, 1024)]
+        {
+            let x = case.random([batch, tokens, inputs]);
+            let weight = case.random([outputs, 2 * inputs]).narrow(1, inputs, inputs) * (inputs as f32).powf(-0.5);
+            let (residual, bias) = (case.random([batch, tokens, outputs]), case.random([outputs]));
+            let y = plain::affine(wide(&x), wide(&weight), Some(wide(&bias)), Epilogue::None);
+            for items in [0, 1, batch] {
+                let gate = (items > 0).then(|| case.random([items, 1, outputs]));
+                let plain = match &gate {
+                    Some(gate) => plain::gated_add(wide(&residual), wide(gate), y.clone()),
+                    None => wide(&residual) + y.clone(),
+                };
+                let what = format!("{batch}x{tokens}x{inputs} to {outputs}, {items} gates");
+                let ours = Cuda::affine_add(residual.clone(), gate, x.clone(), weight.clone(), Some(bias.clone()));
+                case.same(&what, ours, plain);
+            }
+        }
+    });
+}
+
+#[test]
+fn norms_and_modulation() {
+    Case::all(|case| {
+        for (batch, tokens, width) in [(1, 1, 8), (2, 77, 1024), (3, 5, 1536), (1, 300, 64), (2, 3, 2056), (2, 9, 13)] {
+            let what = format!("{batch}x{tokens}x{width}");
+            let x = case.random([batch, tokens + 3, width]).narrow(1, 2, tokens) * 3.0 + 1.0;
+            let (gain, offset) = (case.random([width]), case.random([width]));
+            case.same(&what, Cuda::norm(x.clone(), None, EPSILON), plain::norm(wide(&x), None, EPSILON));
+            let plain = plain::norm(wide(&x), Some((wide(&gain), wide(&offset))), EPSILON);
+            case.same(&what, Cuda::norm(x.clone(), Some((gain.clone(), offset.clone())), EPSILON), plain.clone());
+            for items in [1, batch] {
+                let (scale, shift) = (case.random([items, 1, width]), case.random([items, 1, width]));
+                let plain = plain::modulate(wide(&x), wide(&scale), wide(&shift), EPSILON);
+                case.same(&what, Cuda::modulate(x.clone(), scale, shift, EPSILON), plain);
+            }
+            let (weight, bias) = (case.random([1, width]), case.random([1]));
+            let ours = Cuda::norm_dot(x.clone() + 0.0, Some((gain, offset)), EPSILON, weight.clone(), Some(bias.clone()));
+            case.same(&what, ours, plain::affine(plain, wide(&weight), Some(wide(&bias)), Epilogue::None));
+            let plain = plain::affine(wide(&x), wide(&weight), None, Epilogue::None);
+            case.same(&what, Cuda::norm_dot(x + 0.0, None, EPSILON, weight, None), plain);
+        }
+    });
+}
+
+#[test]
+fn heads() {
+    Case::all(|case| {
+        for (batch, heads, tokens, width) in [(1, 1, 1, 64), (2, 3, 77, 64), (1, 4, 100, 16), (2, 2, 9, 12)] {
+            let what = format!("{batch}x{heads}x{tokens}x{width}");
+            let all = case.random([batch, tokens, heads, 3 * width]).swap_dims(1, 2);
+            let (gain, offset) = (case.random([width]), case.random([width]));
+            for part in 0..3 {
+                let x = Cuda::head_channels(all.clone(), part * width, width);
+                let plain = all.clone().narrow(3, part * width, width);
+                case.same(&what, x.clone(), plain.clone());
+                let rms = plain::head_rms_norm(wide(&plain), wide(&gain), EPSILON);
+                case.same(&what, Cuda::head_rms_norm(x.clone(), gain.clone(), EPSILON), rms);
+                let normed = plain::head_layer_norm(wide(&plain), wide(&gain), wide(&offset), EPSILON);
+                case.same(&what, Cuda::head_layer_norm(x, gain.clone(), offset.clone(), EPSILON), normed);
+            }
+            let stream = |tokens: usize| StreamHeads {
+                qkv: case.random([batch, tokens, 3 * heads * width]),
+                query_gain: case.random([width]),
+                key_gain: case.random([width]),
+            };
+            for streams in [vec![stream(tokens)], vec![stream(tokens), stream(tokens + 5)]] {
+                let ours = Cuda::stream_heads(streams.clone(), heads, EPSILON);
+                for part in 0..3 {
+                    let own = streams.iter().map(|stream| {
+                        let x = stream.qkv.clone().narrow(2, part * heads * width, heads * width);
+                        let tokens = x.dims()[1];
+                        let x = wide(&x).reshape([batch, tokens, heads, width]).swap_dims(1, 2);
+                        match part {
+                            0 => plain::head_rms_norm(x, wide(&stream.query_gain), EPSILON),
+                            1 => plain::head_rms_norm(x, wide(&stream.key_gain), EPSILON),
+                            _ => x,
+                        }
+                    });
+                    case.same(&what, ours[part].clone(), Tensor::cat(own.collect(), 2));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn elementwise() {
+    Case::all(|case| {
+        for (batch, tokens, width) in [(1, 1, 8), (2, 77, 1024), (3, 5, 4096), (2, 9, 13)] {
+            let what = format!("{batch}x{tokens}x{width}");
+            let (x, y) = (case.random([batch, tokens, width]), case.random([batch, tokens, width]));
+            for items in [1, batch] {
+                let gate = case.random([items, 1, width]);
+                let plain = plain::gated_add(wide(&x), wide(&gate), wide(&y));
+                case.same(&what, Cuda::gated_add(x.clone(), gate, y.clone()), plain);
+            }
+            case.same(&what, Cuda::residual(x.clone(), y.clone()), wide(&x) + wide(&y));
+            let both = Tensor::cat(vec![x, y], 2);
+            case.same(&what, Cuda::swiglu(both.clone()), plain::swiglu(wide(&both)));
+        }
+    });
+}
+
+#[test]
+fn embedded_points() {
+    Case::all(|case| {
+        let frequencies: Vec<f32> = (0..8).map(|power| 2f32.powi(power)).collect();
+        for (points, outputs) in [(1, 64), (777, 1024), (100, 16)] {
+            let weight = case.random([outputs, 51]) * 0.14;
+            let bias = case.random([outputs]);
+            let at: Gpu<3> = wide(&case.random([1, points, 3])) * 0.5;
+            let embedded = plain::fourier(at.clone(), &frequencies);
+            let plain = plain::affine(embedded, wide(&weight), Some(wide(&bias)), Epilogue::None);
+            let ours = Cuda::embed_points(at, &frequencies, weight, Some(bias));
+            case.same(&format!("{points} to {outputs}"), ours, plain);
+        }
+    });
+}
+
+#[test]
+fn selected_keys() {
+    Case::all(|case| {
+        for (heads, queries, keys, width, count) in [(1, 1, 1, 64, 1), (3, 41, 3072, 64, 1024), (2, 7, 96, 16, 32)] {
+            let q = case.random([1, heads, queries, width]);
+            let (k, v) = (case.random([1, keys, heads, 2 * width]).swap_dims(1, 2), case.random([1, heads, keys, width]));
+            let k = Cuda::head_channels(k, width, width);
+            let ours = Cuda::select_keys(q.clone(), k.clone(), v.clone(), count);
+            let plain = plain::select_keys(wide(&q), wide(&k), wide(&v), count);
+            for (ours, plain) in ours.into_iter().zip(plain) {
+                // In any order; scores that round differently may swap the last.
+                let sums = |x: Gpu<4>| -> Gpu<1> { wide(&x).powi_scalar(2).sum_dim(2).reshape([heads * width]) };
+                case.same(&format!("{count} of {keys}"), sums(ours) , sums(plain));
+            }
+        }
+    });
+}
+
+#[test]
+fn nvrtc_compiles_every_source() {
+    let headers = ["CUDA_PATH", "CUDA_HOME"].iter().filter_map(|name| std::env::var(name).ok());
+    let headers = headers.chain(["/usr/local/cuda".to_owned()]).map(|root| root + "/include");
+    let headers: Vec<_> = headers.filter(|path| std::path::Path::new(path).join("cuda_fp16.h").exists()).collect();
+    // SAFETY: the library is loaded or it is not.
+    #[allow(unsafe_code)]
+    let present = unsafe { cudarc::nvrtc::sys::is_culib_present() };
+    if headers.is_empty() || !present {
+        eprintln!("skipped: NVRTC or CUDA's headers are not there");
+        return;
+    }
+    for (hopper, architecture) in [(true, "sm_90a"), (false, "sm_80"), (false, "sm_89")] {
+        for (name, source) in cuda::sources(hopper) {
+            let options = cudarc::nvrtc::CompileOptions {
+                include_paths: headers.clone(),
+                options: vec![format!("--gpu-architecture={architecture}")],
+                ..Default::default()
+            };
+            let compiled = cudarc::nvrtc::compile_ptx_with_opts(source, options);
+            assert!(compiled.is_ok(), "{name} for {architecture}: {:?}", compiled.err());
+        }
+    }
+}
