@@ -75,16 +75,16 @@ class Denoiser(nn.Module):
     def __init__(self):
         super().__init__()
         self.into, self.out, self.final = nn.Linear(64, W), nn.Linear(W, 64), nn.Linear(W, 2 * W)
-        self.double = nn.ModuleList(Double() for _ in range(16))
-        self.single = nn.ModuleList(Single() for _ in range(32))
+        self.doubles = nn.ModuleList(Double() for _ in range(16))
+        self.singles = nn.ModuleList(Single() for _ in range(32))
 
     def forward(self, x, c, vector):
         x = self.into(x)
-        for block in self.double:
+        for block in self.doubles:
             x, c = block(x, c, vector)
         n = c.shape[1]
         x = torch.cat([c, x], 1)
-        for block in self.single:
+        for block in self.singles:
             x = block(x, vector)
         shift, scale = self.final(vector).chunk(2, -1)
         return self.out((1 + scale) * F.layer_norm(x[:, n:], (W,), eps=1e-6) + shift)

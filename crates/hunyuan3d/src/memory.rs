@@ -134,10 +134,13 @@ impl MemoryNeed {
             Views::One => 1,
             Views::Several(views) => views,
         };
-        // Norms and activations pass through float32.
-        let (narrow, wide) = (bytes, 4);
+        // In float32, norms, activations and scores are tensors of their own. In half precision, which only GPUs compute in,
+        // they exist inside our kernels alone.
+        let half = precision != Precision::Float32;
+        let (narrow, wide) = (bytes, if half { 0 } else { 4 });
+        let score = if half { 0 } else { 2 * narrow + 2 * wide };
         let scores = |batch: usize, heads: usize, rows: usize, keys: usize| {
-            (batch * heads * rows * keys).min(SCORES) as u64 * (2 * narrow + 2 * wide)
+            (batch * heads * rows * keys).min(SCORES) as u64 * score
         };
         let layer = |batch: usize, tokens: usize, width: usize, middle: usize| {
             (batch * tokens) as u64 * (width as u64 * (8 * narrow + 3 * wide) + middle as u64 * (2 * narrow + 3 * wide))
@@ -156,10 +159,10 @@ impl MemoryNeed {
         let geo = vae.geo_width() as u64;
         let middle = geo * vae.geo_decoder_mlp_expand_ratio as u64;
         let query =
-            geo * (8 * narrow + 3 * wide) + middle * (2 * narrow + 3 * wide) + vae.embedded_point() as u64 * 2 * wide;
+            geo * (8 * narrow + 3 * wide) + middle * (2 * narrow + 3 * wide) + vae.embedded_point() as u64 * 8;
         let weights = Parameters::of(config).total() * bytes;
         // Scores of the queries' attention come in blocks of a fixed size, whatever the chunk.
-        let decoding = decoding.max(SCORES as u64 * (2 * narrow + 2 * wide));
+        let decoding = decoding.max(SCORES as u64 * score);
         Self { weights, sampling: sampling.max(encoding), decoding, query }
     }
 

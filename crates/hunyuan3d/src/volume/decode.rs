@@ -22,7 +22,7 @@ const MINI_GRIDS: usize = 4;
 const MINI_GRID_STRIDE: usize = 100;
 /// The same for a group of the finer levels.
 const GROUP_STRIDE: usize = 50;
-/// Queries whose logits come over together.
+/// Queries whose points and logits come over together.
 const AT_ONCE: usize = 1 << 20;
 
 /// How a volume is decoded.
@@ -99,8 +99,7 @@ pub fn decode<B: Kernels>(
     let device = tokens.device();
     let keys = geometry.keys(tokens);
     let levels = levels(options);
-    let mut run =
-        Run { geometry, keys: &keys, device, options, levels: levels.len(), watch, asked: Vec::new(), waiting: 0 };
+    let mut run = Run { geometry, keys: &keys, device, options, levels: levels.len(), watch };
     let mut volume = match options.method {
         Method::FlashVdm => run.first_level_in_blocks(levels[0])?,
         Method::Dense | Method::Hierarchical => run.first_level(levels[0])?,
@@ -140,18 +139,15 @@ struct Run<'a, 'w, B: Kernels> {
     options: &'a VolumeOptions,
     levels: usize,
     watch: &'a mut VolumeWatch<'w>,
-    /// Chunks whose logits are still on the device: they come over together, so that it does not wait for each.
-    asked: Vec<Asked<B>>,
-    /// Their queries.
-    waiting: usize,
 }
 
-/// A chunk whose logits are on the device.
-struct Asked<B: Backend> {
-    indices: Vec<u32>,
-    logits: Tensor<B, 3>,
-    /// What takes their place.
-    scored: Option<Vec<f32>>,
+/// What a batch belongs to.
+#[derive(Clone, Copy)]
+struct Part {
+    level: usize,
+    /// Queries done before it, and in all of the level.
+    before: usize,
+    all: usize,
 }
 
 impl<B: Kernels> Run<'_, '_, B> {
@@ -162,39 +158,63 @@ impl<B: Kernels> Run<'_, '_, B> {
         (0..=resolution).map(|i| if i == resolution { high } else { low + i as f64 * step } as f32).collect()
     }
 
-    /// Asks at samples; their logits come with [`Self::collect`].
+    /// Asks at samples, a chunk at a time. Their points go to the device together and their logits come back together, so
+    /// that neither waits for the other in between.
     fn ask(
         &mut self,
-        indices: Vec<u32>,
-        keys: &ShapeKeys<B>,
+        indices: &[u32],
         point: &(impl Fn(u32) -> [f32; 3] + Sync),
+        part: Part,
         values: &mut [f32],
     ) -> Result<(), ModelError> {
-        let points = points(&indices, point);
-        let score = self.options.score;
-        let scored = score.map(|score| points.par_chunks_exact(3).map(|p| score([p[0], p[1], p[2]])).collect());
-        let logits = self.geometry.logits(self.tensor(points), keys);
-        self.waiting += indices.len();
-        self.asked.push(Asked { indices, logits, scored });
-        if self.waiting >= AT_ONCE { self.collect(values) } else { Ok(()) }
+        let points = points(indices, point);
+        let scored = self.scored(&points);
+        let points = self.tensor(points);
+        let mut logits = Vec::new();
+        for begin in (0..indices.len()).step_by(self.options.chunk) {
+            let count = self.options.chunk.min(indices.len() - begin);
+            logits.push(self.geometry.logits(points.clone().narrow(1, begin, count), self.keys));
+            self.tell(part.level, part.before + begin + count, part.all)?;
+        }
+        collect(logits, scored, indices, values)
     }
 
-    /// Fetches what was asked for.
-    fn collect(&mut self, values: &mut [f32]) -> Result<(), ModelError> {
-        self.waiting = 0;
-        if self.asked.is_empty() {
-            return Ok(());
+    /// Asks at groups of samples, each with the keys which every `stride`-th of it chooses.
+    fn ask_groups(
+        &mut self,
+        groups: &[Vec<u32>],
+        stride: usize,
+        point: &(impl Fn(u32) -> [f32; 3] + Sync),
+        part: Part,
+        values: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let count = flash_key_count(self.keys.tokens());
+        let indices = groups.concat();
+        let samples: Vec<u32> = groups.iter().flat_map(|group| group.iter().step_by(stride)).copied().collect();
+        let samples = self.tensor(self::points(&samples, point));
+        let points = self::points(&indices, point);
+        let scored = self.scored(&points);
+        let points = self.tensor(points);
+        let (mut at, mut sample) = (0, 0);
+        let mut logits = Vec::new();
+        for group in groups {
+            let own = group.len().div_ceil(stride);
+            let keys = self.geometry.select(samples.clone().narrow(1, sample, own), self.keys, count);
+            sample += own;
+            for begin in (0..group.len()).step_by(self.options.chunk) {
+                let count = self.options.chunk.min(group.len() - begin);
+                logits.push(self.geometry.logits(points.clone().narrow(1, at + begin, count), &keys));
+            }
+            at += group.len();
+            self.tell(part.level, part.before + at, part.all)?;
         }
-        let asked = std::mem::take(&mut self.asked);
-        let all = read(Tensor::cat(asked.iter().map(|chunk| chunk.logits.clone()).collect(), 1))?;
-        let mut all = all.as_slice();
-        for chunk in asked {
-            let (own, rest) = all.split_at(chunk.indices.len());
-            let own = chunk.scored.as_deref().unwrap_or(own);
-            chunk.indices.iter().zip(own).for_each(|(index, logit)| values[*index as usize] = *logit);
-            all = rest;
-        }
-        Ok(())
+        collect(logits, scored, &indices, values)
+    }
+
+    /// What takes the network's place at points.
+    fn scored(&self, points: &[f32]) -> Option<Vec<f32>> {
+        let score = self.options.score?;
+        Some(points.par_chunks_exact(3).map(|p| score([p[0], p[1], p[2]])).collect())
     }
 
     fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {
@@ -218,12 +238,10 @@ impl<B: Kernels> Run<'_, '_, B> {
             let index = index as usize;
             [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
         };
-        for begin in (0..count).step_by(self.options.chunk) {
-            let end = (begin + self.options.chunk).min(count);
-            self.ask((begin as u32..end as u32).collect(), self.keys, &point, &mut values)?;
-            self.tell(0, end, count)?;
+        for before in (0..count).step_by(AT_ONCE) {
+            let indices: Vec<u32> = (before as u32..(before + AT_ONCE).min(count) as u32).collect();
+            self.ask(&indices, &point, Part { level: 0, before, all: count }, &mut values)?;
         }
-        self.collect(&mut values)?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
@@ -233,41 +251,23 @@ impl<B: Kernels> Run<'_, '_, B> {
         let edge = samples / MINI_GRIDS;
         let count = samples * samples * samples;
         let mut values = vec![f32::NAN; count];
-        for block in 0..MINI_GRIDS * MINI_GRIDS * MINI_GRIDS {
+        let blocks = (0..MINI_GRIDS * MINI_GRIDS * MINI_GRIDS).map(|block| {
             let origin = [block / (MINI_GRIDS * MINI_GRIDS), block / MINI_GRIDS % MINI_GRIDS, block % MINI_GRIDS]
                 .map(|b| b * edge);
-            let indices: Vec<u32> = (0..edge * edge * edge)
+            (0..edge * edge * edge)
                 .map(|i| {
                     let at = [origin[0] + i / (edge * edge), origin[1] + i / edge % edge, origin[2] + i % edge];
                     ((at[0] * samples + at[1]) * samples + at[2]) as u32
                 })
-                .collect();
-            let point = |index: u32| {
-                let index = index as usize;
-                [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
-            };
-            self.selected(&indices, MINI_GRID_STRIDE, &point, &mut values)?;
-            self.tell(0, (block + 1) * indices.len(), count)?;
-        }
-        self.collect(&mut values)?;
+                .collect()
+        });
+        let blocks: Vec<Vec<u32>> = blocks.collect();
+        let point = |index: u32| {
+            let index = index as usize;
+            [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
+        };
+        self.ask_groups(&blocks, MINI_GRID_STRIDE, &point, Part { level: 0, before: 0, all: count }, &mut values)?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
-    }
-
-    /// Asks at samples that share the keys which every `stride`-th of them chooses.
-    fn selected(
-        &mut self,
-        indices: &[u32],
-        stride: usize,
-        point: &(impl Fn(u32) -> [f32; 3] + Sync),
-        values: &mut [f32],
-    ) -> Result<(), ModelError> {
-        let sample: Vec<u32> = indices.iter().step_by(stride).copied().collect();
-        let sample = self.tensor(points(&sample, point));
-        let keys = self.geometry.select(sample, self.keys, flash_key_count(self.keys.tokens()));
-        for part in indices.chunks(self.options.chunk) {
-            self.ask(part.to_vec(), &keys, point, values)?;
-        }
-        Ok(())
     }
 
     fn refine(&mut self, coarse: &Volume, resolution: usize, level: usize, last: bool) -> Result<Volume, ModelError> {
@@ -324,20 +324,35 @@ impl<B: Kernels> Run<'_, '_, B> {
         let all = before + indices.len();
         let mut done = before;
         if self.options.method == Method::FlashVdm {
-            for group in Groups::of(indices, point).iter() {
-                self.selected(group, GROUP_STRIDE, &point, values)?;
-                done += group.len();
-                self.tell(level, done, all)?;
+            let groups = Groups::of(indices, point);
+            for batch in groups.batches(AT_ONCE) {
+                self.ask_groups(batch, GROUP_STRIDE, &point, Part { level, before: done, all }, values)?;
+                done += batch.iter().map(Vec::len).sum::<usize>();
             }
-            return self.collect(values);
+            return Ok(());
         }
-        for part in indices.chunks(self.options.chunk) {
-            self.ask(part.to_vec(), self.keys, &point, values)?;
-            done += part.len();
-            self.tell(level, done, all)?;
+        for batch in indices.chunks(AT_ONCE) {
+            self.ask(batch, &point, Part { level, before: done, all }, values)?;
+            done += batch.len();
         }
-        self.collect(values)
+        Ok(())
     }
+}
+
+/// Fetches logits, and puts them or what takes their place where they belong.
+fn collect<B: Backend>(
+    logits: Vec<Tensor<B, 3>>,
+    scored: Option<Vec<f32>>,
+    indices: &[u32],
+    values: &mut [f32],
+) -> Result<(), ModelError> {
+    if logits.is_empty() {
+        return Ok(());
+    }
+    let logits = read(Tensor::cat(logits, 1))?;
+    let logits = scored.as_ref().unwrap_or(&logits);
+    indices.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = *logit);
+    Ok(())
 }
 
 /// Samples' coordinates, x, y and z behind one another.

@@ -58,9 +58,15 @@ impl Groups {
         Self { groups }
     }
 
-    /// The groups that hold any.
-    pub fn iter(&self) -> impl Iterator<Item = &Vec<u32>> {
-        self.groups.iter()
+    /// The groups that hold any, as many at a time as have about `queries` queries together.
+    pub fn batches(&self, queries: usize) -> impl Iterator<Item = &[Vec<u32>]> {
+        let mut together = 0;
+        self.groups.chunk_by(move |group, _| {
+            together += group.len();
+            let more = together < queries;
+            together = if more { together } else { 0 };
+            more
+        })
     }
 }
 
@@ -73,11 +79,15 @@ mod tests {
         let indices: Vec<u32> = (0..1000).filter(|i| i % 3 != 0).collect();
         let point = |i: u32| [(i / 100) as f32, (i / 10 % 10) as f32, (i % 10) as f32];
         let groups = Groups::of(&indices, point);
-        let mut all: Vec<u32> = groups.iter().flatten().copied().collect();
-        assert!(groups.iter().all(|group| group.is_sorted()) && groups.iter().count() > 100);
+        let mut all: Vec<u32> = groups.groups.iter().flatten().copied().collect();
+        assert!(groups.groups.iter().all(|group| group.is_sorted()) && groups.groups.len() > 100);
         all.sort_unstable();
         assert_eq!(all, indices);
+        let batches: Vec<_> = groups.batches(100).collect();
+        assert_eq!(batches.concat(), groups.groups);
+        let sizes = batches.iter().map(|batch| batch.iter().map(Vec::len).sum::<usize>());
+        assert!(batches.len() > 3 && sizes.rev().skip(1).all(|size| (100..200).contains(&size)));
         // A flat set has no extent along an axis.
-        assert_eq!(Groups::of(&[5, 6], point).iter().map(Vec::len).sum::<usize>(), 2);
+        assert_eq!(Groups::of(&[5, 6], point).groups.iter().map(Vec::len).sum::<usize>(), 2);
     }
 }

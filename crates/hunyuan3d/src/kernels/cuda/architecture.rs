@@ -28,7 +28,7 @@ pub fn of_device(number: usize) -> Option<Generation> {
         let capability = cudarc::driver::CudaContext::new(number)
             .and_then(|context| context.compute_capability())
             .unwrap_or((0, 0));
-        let forced = std::env::var("ORFEAS_CUDA_PATH").unwrap_or_default();
+        let forced = std::env::var("HUNYUAN3D_KERNELS").unwrap_or_default();
         let generation = match capability {
             _ if forced == "plain" => None,
             (9, 0) if forced != "mma" => Some(Generation::Hopper),

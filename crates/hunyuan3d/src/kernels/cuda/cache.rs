@@ -27,9 +27,9 @@ static KEPT: OnceLock<Kept> = OnceLock::new();
 /// Bytes of the own file that the store has.
 static STORED: Mutex<u64> = Mutex::new(0);
 
-/// The folder: `ORFEAS_KERNEL_CACHE`, else below the user's cache folder; empty: none is kept.
+/// The folder: `HUNYUAN3D_KERNEL_CACHE`, else below the user's cache folder; empty: none is kept.
 fn root() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("ORFEAS_KERNEL_CACHE") {
+    if let Some(folder) = std::env::var_os("HUNYUAN3D_KERNEL_CACHE") {
         return (!folder.is_empty()).then(|| folder.into());
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);

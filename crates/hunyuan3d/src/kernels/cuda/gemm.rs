@@ -44,17 +44,28 @@ struct Tile {
     cost: f64,
 }
 
+/// With an activation.
 const TILES: [Tile; 3] = [
-    Tile { groups: 2, columns: 256, stages: 4, cost: 1.0 },
+    Tile { groups: 2, columns: 192, stages: 5, cost: 1.0 },
+    Tile { groups: 3, columns: 128, stages: 5, cost: 1.06 },
+    Tile { groups: 2, columns: 128, stages: 6, cost: 1.09 },
+];
+/// Onto a residual.
+const TILES_ONTO: [Tile; 2] = [
     Tile { groups: 3, columns: 128, stages: 5, cost: 1.0 },
     Tile { groups: 2, columns: 128, stages: 6, cost: 1.08 },
 ];
+
+/// The tiles that an epilogue's kernel is compiled for.
+fn tiles_of(epilogue: u32) -> &'static [Tile] {
+    if epilogue < 5 { &TILES } else { &TILES_ONTO }
+}
 
 fn hopper(tile: &Tile, epilogue: u32, element: DType) -> Program {
     let rows = 64 * tile.groups;
     Program {
         entry: "gemm",
-        source: Source::GemmHopper,
+        source: if epilogue < 5 { Source::GemmHopper } else { Source::GemmHopperOnto },
         element,
         constants: vec![
             ("GROUPS", tile.groups as u32),
@@ -83,7 +94,7 @@ pub fn programs(generation: Generation, element: DType) -> Vec<Program> {
     let epilogues = 0..=6;
     match generation {
         Generation::Hopper => {
-            epilogues.flat_map(|epilogue| TILES.iter().map(move |tile| hopper(tile, epilogue, element))).collect()
+            epilogues.flat_map(|of| tiles_of(of).iter().map(move |tile| hopper(tile, of, element))).collect()
         }
         Generation::Ampere => epilogues.map(|epilogue| ampere(epilogue, element)).collect(),
     }
@@ -137,7 +148,8 @@ pub fn affine(x: &Array, weight: &Array, bias: Option<&Array>, after: After<'_>)
             let time = |tile: &Tile| {
                 tiles(tile).div_ceil(units) as f64 * (64 * tile.groups * tile.columns) as f64 * tile.cost
             };
-            let tile = TILES.iter().min_by(|a, b| time(a).total_cmp(&time(b))).copied().unwrap_or(TILES[0]);
+            let fastest = tiles_of(number).iter().min_by(|a, b| time(a).total_cmp(&time(b)));
+            let tile = fastest.copied().unwrap_or(TILES_ONTO[0]);
             let height = 64 * tile.groups;
             let x_map = Map {
                 of: x,

@@ -1,7 +1,7 @@
 //! NVIDIA GPUs: our own CUDA kernels, launched through CubeCL's client, so that memory, streams and order stay Burn's.
 //!
 //! They compute in float16 and bfloat16 and accumulate in float32. What they do not take (float32, heads wider than 64, rows
-//! that no 16 bytes divide) is computed in plain Burn operations. `ORFEAS_CUDA_PATH` set to `mma` or `plain` holds back
+//! that no 16 bytes divide) is computed in plain Burn operations. `HUNYUAN3D_KERNELS` set to `mma` or `plain` holds back
 //! Hopper's instructions, or all of ours, for comparisons.
 
 mod architecture;

@@ -23,8 +23,8 @@ extern "C" __global__ void __launch_bounds__(256)
     const u64 row = (u64)blockIdx.x * 8 + threadIdx.x / 32;
     if (row >= info.rows) return;
     const int lane = threadIdx.x % 32, width = (int)info.width;
-    const u64 batch = row / info.batch_rows;
-    x += batch * info.x_batch + row % info.batch_rows * info.x_row;
+    const u32 batch = (u32)row / (u32)info.batch_rows;
+    x += batch * info.x_batch + (u32)row % (u32)info.batch_rows * info.x_row;
     Eight v[PIECES];
     float sum = 0.0f;
 #pragma unroll
@@ -137,14 +137,15 @@ struct HeadInfo {
     u64 batches, heads, tokens, width, x_strides[3], out_strides[3], epsilon, kind;
 };
 
-// A norm over each head's channels: eight lanes a head, up to 64 channels.
-extern "C" __global__ void __launch_bounds__(256)
+// A norm over each head's channels: eight lanes a head, up to 64 channels; a block takes 16 heads of a token.
+extern "C" __global__ void __launch_bounds__(128)
     head_norm(const elem* __restrict__ x, const elem* __restrict__ gain, const elem* __restrict__ offset,
               elem* __restrict__ out, const __grid_constant__ HeadInfo info) {
-    const u64 index = (u64)blockIdx.x * 32 + threadIdx.x / 8;
     const int piece = threadIdx.x % 8, width = (int)info.width;
-    if (index >= info.batches * info.heads * info.tokens) return;
-    const u64 head = index % info.heads, token = index / info.heads % info.tokens, batch = index / info.heads / info.tokens;
+    const u32 row = blockIdx.x, batch = row / (u32)info.tokens, token = row % (u32)info.tokens;
+    const u32 head = blockIdx.y * 16 + threadIdx.x / 8;
+    // All eight lanes of a head are here or none.
+    if (head >= info.heads) return;
     const bool inside = piece * 8 < width;
     const u32 lanes = 0xFFu << (threadIdx.x % 32 / 8 * 8);
     Eight v;
@@ -192,21 +193,19 @@ struct JoinInfo {
 
 // Queries, keys and values of one stream or two, behind one another: RMS norms of queries and keys with each stream's gains,
 // values as they are. From [batch, tokens, 3, heads, width] to [batch, tokens, parts, heads, width].
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(128)
     join_heads(const elem* __restrict__ first, const elem* __restrict__ second, const elem* __restrict__ first_query,
                const elem* __restrict__ first_key, const elem* __restrict__ second_query,
                const elem* __restrict__ second_key, elem* __restrict__ out, const __grid_constant__ JoinInfo info) {
-    const u64 index = (u64)blockIdx.x * 32 + threadIdx.x / 8;
     const int piece = threadIdx.x % 8, width = (int)info.width;
-    const u64 tokens = info.first + info.second;
-    const u64 across = info.parts * info.heads;
-    if (index >= info.batches * tokens * across) return;
-    const u64 row = index / across, head = index % across, kind = head / info.heads;
-    const u64 batch = row / tokens, token = row % tokens;
+    const u32 tokens = (u32)(info.first + info.second), across = (u32)(info.parts * info.heads);
+    const u32 row = blockIdx.x, batch = row / tokens, token = row % tokens;
+    const u32 head = blockIdx.y * 16 + threadIdx.x / 8, kind = head / (u32)info.heads;
+    if (head >= across) return;
     const bool inside = piece * 8 < width, early = token < info.first;
     const u32 lanes = 0xFFu << (threadIdx.x % 32 / 8 * 8);
-    const elem* from = early ? first + (batch * info.first + token) * 3 * info.heads * width
-                             : second + (batch * info.second + token - info.first) * 3 * info.heads * width;
+    const elem* from = early ? first + ((u64)batch * info.first + token) * 3 * info.heads * width
+                             : second + ((u64)batch * info.second + token - info.first) * 3 * info.heads * width;
     uint4 values = make_uint4(0, 0, 0, 0);
     if (inside) values = *reinterpret_cast<const uint4*>(from + head * width + piece * 8);
     if (kind < 2) {
@@ -227,7 +226,7 @@ extern "C" __global__ void __launch_bounds__(256)
             values = v.raw();
         }
     }
-    if (inside) *reinterpret_cast<uint4*>(out + (row * across + head) * width + piece * 8) = values;
+    if (inside) *reinterpret_cast<uint4*>(out + ((u64)row * across + head) * width + piece * 8) = values;
 }
 
 struct GateInfo {
@@ -277,15 +276,16 @@ struct FourierInfo {
 // A point's coordinates, their sines and cosines, and zeros up to a row that the matrix product takes.
 extern "C" __global__ void __launch_bounds__(256)
     fourier(const float* __restrict__ points, elem* __restrict__ out, const __grid_constant__ FourierInfo info) {
-    const u64 index = (u64)blockIdx.x * 256 + threadIdx.x, point = index / info.width;
+    const u64 index = (u64)blockIdx.x * 256 + threadIdx.x;
+    const u32 width = (u32)info.width, point = (u32)(index / width);
     if (point >= info.points) return;
-    const int channel = (int)(index % info.width), count = (int)info.frequencies, half = 3 * count;
+    const int channel = (int)(index - (u64)point * width), count = (int)info.frequencies, half = 3 * count;
     float value = 0.0f;
     if (channel < 3) {
-        value = points[point * 3 + channel];
+        value = points[(u64)point * 3 + channel];
     } else if (channel < 3 + 2 * half) {
         const int at = (channel - 3) % half;
-        const float angle = points[point * 3 + at / count] * (__uint_as_float((u32)info.lowest) * exp2f((float)(at % count)));
+        const float angle = points[(u64)point * 3 + at / count] * (__uint_as_float((u32)info.lowest) * exp2f((float)(at % count)));
         value = channel < 3 + half ? sinf(angle) : cosf(angle);
     }
     out[index] = narrow(value);

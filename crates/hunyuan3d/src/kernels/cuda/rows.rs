@@ -10,10 +10,17 @@ use super::program::{Program, Source};
 const MOST: usize = 2048;
 /// Channels of the widest head.
 const WIDEST_HEAD: usize = 64;
+/// Heads that a block takes.
+const HEADS: usize = 16;
 
 /// A kernel of the file.
 pub fn program(entry: &'static str, element: DType) -> Program {
     Program { entry, source: Source::Rows, element, constants: Vec::new(), threads: 256, shared: 0 }
+}
+
+/// A kernel that takes [`HEADS`] heads of a token a block.
+fn by_heads(entry: &'static str, element: DType) -> Program {
+    Program { threads: 8 * HEADS as u32, ..program(entry, element) }
 }
 
 fn bits(epsilon: f64) -> u64 {
@@ -108,8 +115,8 @@ pub fn head_norm(x: &Array, gain: &Array, offset: Option<&Array>, epsilon: f64) 
     scalars.extend(numbers([strides[0], strides[1], strides[2]]));
     scalars.extend(numbers(out_strides));
     scalars.extend([bits(epsilon), u64::from(offset.is_some())]);
-    let count = ((batch * heads * tokens).div_ceil(32), 1, 1);
-    launch(program("head_norm", x.dtype), count, &[], &[x, gain, offset.unwrap_or(gain), &out], scalars);
+    let count = (batch * tokens, heads.div_ceil(HEADS), 1);
+    launch(by_heads("head_norm", x.dtype), count, &[], &[x, gain, offset.unwrap_or(gain), &out], scalars);
     Some(out)
 }
 
@@ -148,8 +155,8 @@ pub fn stream_heads(streams: &[Stream<'_>], heads: usize, epsilon: f64) -> Optio
     scalars.extend([bits(epsilon), parts as u64]);
     let other = second.unwrap_or(first);
     let buffers = [first.0, other.0, first.1, first.2, other.1, other.2, &whole];
-    let count = ((batch * all * parts * heads).div_ceil(32), 1, 1);
-    launch(program("join_heads", dtype), count, &[], &buffers, scalars);
+    let count = (batch * all, (parts * heads).div_ceil(HEADS), 1);
+    launch(by_heads("join_heads", dtype), count, &[], &buffers, scalars);
     let part = |of: &Array, index: usize, parts: usize| {
         let row = parts * heads * width;
         view(of, index * heads * width, [batch, heads, all, width], [all * row, width, row, 1])
