@@ -8,7 +8,7 @@ mod fields;
 use std::time::Instant;
 
 use orfeas_field::Field;
-use orfeas_surface::{RenderOptions, finish, render_png};
+use orfeas_surface::{FinishOptions, RenderOptions, finish, render_png};
 
 /// Distance from an ellipsoid's surface, about; positive inside.
 fn ellipsoid([x, y, z]: [f32; 3], [cx, cy, cz]: [f32; 3], [rx, ry, rz]: [f32; 3]) -> f32 {
@@ -46,7 +46,8 @@ fn main() {
         cube.min((x * x + y * y).sqrt() - 0.35).min((z * z + y * y).sqrt() - 0.35)
     });
     for (name, field) in [("duck", field(193, duck)), ("torus", torus), ("block", block)] {
-        let (mesh, report) = finish(&field, 120.0, Some(60_000), &mut |_| {}, &|| false).unwrap();
+        let options = FinishOptions { size_mm: 120.0, target_faces: Some(60_000), ..FinishOptions::default() };
+        let (mesh, report) = finish(&field, &options, &mut |_| {}, &|| false).unwrap();
         println!("{name}: {report:?}");
         let options = [("", RenderOptions::default()), ("-sheet", RenderOptions::sheet(640))];
         for (suffix, options) in options {

@@ -3,17 +3,20 @@
 //! [`finish`] is the whole way: [`extract`] (marching cubes), [`drop_dust`], [`simplify`], [`place`], [`report`].
 //! A mesh that it returns is closed, 2-manifold and consistently oriented, or there is a typed error.
 
+mod bvh;
 mod components;
 mod error;
 mod extract;
 mod finish;
 mod mesh;
+mod meshopt;
 mod normals;
 pub mod npy;
 mod place;
 mod quadric;
 mod read;
 mod render;
+mod repair;
 mod report;
 mod simplify;
 mod table;
@@ -22,11 +25,12 @@ mod write;
 pub use components::drop_dust;
 pub use error::{SurfaceError, SurfaceErrorKind};
 pub use extract::extract;
-pub use finish::finish;
+pub use finish::{FinishOptions, Method, finish};
 pub use mesh::Mesh;
-pub use place::{place, to_gltf};
+pub use place::place;
 pub use read::{read, sniff};
-pub use render::{RenderOptions, View, render, render_png};
+pub use render::{RenderOptions, View, render, render_png, thumbnail};
+pub use repair::{RepairReport, repair};
 pub use report::report;
 pub use simplify::simplify;
-pub use write::{write, write_to};
+pub use write::{FileOptions, Origin, write, write_to};

@@ -7,7 +7,7 @@ mod common;
 use std::cell::Cell;
 
 use common::{Random, ball, check, euler, sampled, torus};
-use orfeas_surface::{Mesh, SurfaceErrorKind, drop_dust, extract, finish, report, simplify};
+use orfeas_surface::{FinishOptions, Mesh, SurfaceErrorKind, drop_dust, extract, finish, report, simplify};
 
 #[test]
 fn simplification_keeps_the_mesh_closed_and_its_genus() {
@@ -110,8 +110,13 @@ fn dust_goes_and_thin_parts_stay() {
 #[test]
 fn the_whole_way() {
     let mut phases = Vec::new();
-    let (mesh, found) =
-        finish(&crowd(), 120.0, Some(5000), &mut |phase| phases.push(phase.to_owned()), &|| false).unwrap();
+    let (mesh, found) = finish(
+        &crowd(),
+        &FinishOptions { size_mm: 120.0, target_faces: Some(5000), ..FinishOptions::default() },
+        &mut |phase| phases.push(phase.to_owned()),
+        &|| false,
+    )
+    .unwrap();
     assert_eq!(phases, ["extract", "simplify", "report"]);
     check(&mesh, "finished");
     assert!(found.printable() && found.triangles <= 5000);
@@ -129,7 +134,7 @@ fn up_becomes_z_and_the_front_looks_to_minus_y() {
         let body = 0.3 - (x * x + (y * 0.5).powi(2) + z * z).sqrt();
         body.max(0.2 - (x * x + y * y + (z - 0.5).powi(2)).sqrt())
     });
-    let (mesh, found) = finish(&field, 100.0, None, &mut |_| {}, &|| false).unwrap();
+    let (mesh, found) = finish(&field, &FinishOptions::default(), &mut |_| {}, &|| false).unwrap();
     assert!((found.bounds_mm[2] - 100.0).abs() < 1e-3);
     let nose = mesh.vertices.iter().min_by(|a, b| a[1].total_cmp(&b[1])).unwrap();
     assert!((nose[2] - 50.0).abs() < 2.0 && nose[0].abs() < 2.0, "{nose:?}");
@@ -144,14 +149,23 @@ fn who_cancels_gets_told_so() {
             asked.set(asked.get() + 1);
             asked.get() > limit
         };
-        finish(&torus(60), 100.0, Some(500), &mut |_| {}, &cancelled).map(|_| ()).map_err(|error| error.kind())
+        finish(
+            &torus(60),
+            &FinishOptions { target_faces: Some(500), ..FinishOptions::default() },
+            &mut |_| {},
+            &cancelled,
+        )
+        .map(|_| ())
+        .map_err(|error| error.kind())
     };
     for limit in 0..4 {
         assert_eq!(stop_at(limit), Err(SurfaceErrorKind::Cancelled), "{limit}");
     }
     assert_eq!(stop_at(1000), Ok(()));
     for size in [0.0, -1.0, f32::NAN] {
-        let error = finish(&torus(20), size, None, &mut |_| {}, &|| false).unwrap_err();
+        let error =
+            finish(&torus(20), &FinishOptions { size_mm: size, ..FinishOptions::default() }, &mut |_| {}, &|| false)
+                .unwrap_err();
         assert_eq!(error.kind(), SurfaceErrorKind::Argument);
     }
 }
