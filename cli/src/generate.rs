@@ -1,6 +1,6 @@
 //! `orfeas generate`: one picture, waited for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,12 +8,13 @@ use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orfeas_bus::{Bus, client, objects};
-use orfeas_contract::{Completed, Event, EventBody, Format, Options, PrintReport, subjects};
+use orfeas_contract::{Completed, Event, EventBody, Format, Options, subjects};
 use orfeas_service::Shutdown;
 use orfeas_service::config::Sources;
 
 use crate::connect::block_on;
 use crate::exit::{Ended, Exit, say, say_json};
+use crate::files::{report_lines, write_whole};
 use crate::private_server::PrivateServer;
 use crate::request::{Request, new_job_id};
 use crate::up::{CheckpointFlags, Services};
@@ -28,6 +29,9 @@ pub struct Generate {
     output: Vec<PathBuf>,
     #[command(flatten)]
     checkpoint: CheckpointFlags,
+    /// Where to put the mesh's picture (PNG), too
+    #[arg(long, value_name = "PNG")]
+    thumbnail: Option<PathBuf>,
     /// No progress bar
     #[arg(long, short)]
     quiet: bool,
@@ -136,6 +140,10 @@ impl Generate {
             let file = file.ok_or_else(|| Exit::other(format!("the job wrote no {} file", target.format)))?;
             write_whole(&target.path, &objects::get(bus, &file.artifact).await?)?;
         }
+        if let Some(path) = &self.thumbnail {
+            let picture = completed.thumbnail.as_ref().ok_or_else(|| Exit::other("the job has no picture"))?;
+            write_whole(path, &objects::get(bus, picture).await?)?;
+        }
         if self.request.json {
             return say_json(&completed);
         }
@@ -172,22 +180,6 @@ impl Embedded {
         self.server.stop().await;
         ended
     }
-}
-
-/// Writes beside and renames, so that nobody ever sees half a file.
-fn write_whole(path: &Path, bytes: &[u8]) -> Ended {
-    let failed = |error: std::io::Error| Exit::other(format!("{} cannot be written: {error}", path.display()));
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut beside = tempfile::Builder::new().prefix(".orfeas-").tempfile_in(folder).map_err(failed)?;
-    std::io::Write::write_all(&mut beside, bytes).map_err(failed)?;
-    // A temporary file is for its owner only; a mesh is a file like any other.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::Permissions::from_mode(0o644);
-        beside.as_file().set_permissions(mode).map_err(failed)?;
-    }
-    beside.persist(path).map(drop).map_err(|error| failed(error.error))
 }
 
 fn progress_bar(hidden: bool) -> ProgressBar {
@@ -229,23 +221,4 @@ fn summary(completed: &Completed) {
     let provenance = &completed.provenance;
     say(format!("engine {} ({}), {:.2} s in all", provenance.engine, provenance.model, completed.total_seconds));
     report_lines(&completed.report);
-}
-
-/// The print report, for people.
-pub fn report_lines(report: &PrintReport) {
-    let yes = |yes: bool| if yes { "yes" } else { "NO" };
-    let [x, y, z] = report.bounds_mm;
-    say(format!("  triangles   {}   vertices {}   pieces {}", report.triangles, report.vertices, report.components));
-    say(format!("  size        {x:.1} x {y:.1} x {z:.1} mm"));
-    say(format!("  volume      {:.2} cm3   surface {:.2} cm2", report.volume_cm3, report.area_cm2));
-    say(format!(
-        "  watertight  {}   manifold {}   oriented {}",
-        yes(report.watertight),
-        yes(report.manifold),
-        yes(report.oriented)
-    ));
-    if report.removed_components > 0 {
-        say(format!("  left out    {} pieces too small to print", report.removed_components));
-    }
-    say(format!("  printable   {}", yes(report.printable())));
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::connect::{Server, block_on};
 use crate::exit::{Ended, Exit, say, say_json};
-use crate::generate::report_lines;
+use crate::files::report_lines;
 use crate::request::{Request, new_job_id};
 
 /// Publish a picture as a job

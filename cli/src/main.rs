@@ -3,6 +3,8 @@
 mod connect;
 mod doctor;
 mod exit;
+mod export;
+mod files;
 mod generate;
 mod guard;
 mod jobs;
@@ -45,9 +47,11 @@ enum Command {
     Status(jobs::Status),
     /// Cancel a job
     Cancel(jobs::Cancel),
+    /// Write a finished job's mesh in any format, without making it anew
+    Export(export::Export),
     /// Say what is there and what is missing, with the mend for each
     Doctor(doctor::Doctor),
-    /// Look into meshes and make them of raw grids
+    /// Look into meshes, turn them into other files, mend them, and make them of raw grids
     #[command(subcommand)]
     Mesh(mesh::Mesh),
     /// Fetch, list and check the checkpoints of engine hunyuan3d
@@ -90,6 +94,7 @@ fn main() -> ExitCode {
         Command::Watch(command) => command.run(),
         Command::Status(command) => command.run(),
         Command::Cancel(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Mesh(command) => command.run(),
         Command::Model(command) => command.run(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use clap::Args;
-use orfeas_contract::{BackgroundRemoval, Format, JobId, Options};
+use orfeas_contract::{BackgroundRemoval, Format, GlbCompression, JobId, Options, SurfaceMethod};
 
 use crate::connect::Server;
 use crate::exit::Exit;
@@ -62,6 +62,48 @@ pub struct JobFlags {
     /// When to cut the subject out of its background: auto, always, never
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = removal)]
     pub remove_background: BackgroundRemoval,
+    #[command(flatten)]
+    pub surface: SurfaceFlags,
+    /// How GLB files are encoded: none, or meshopt (a fourth of the size, for readers of EXT_meshopt_compression)
+    #[arg(long, value_name = "HOW", default_value = "none", value_parser = compression)]
+    pub glb_compression: GlbCompression,
+}
+
+/// What the surface is told, as flags.
+#[derive(Args, Clone, Debug)]
+pub struct SurfaceFlags {
+    /// How the surface is taken from the field: marching_cubes, or dual (keeps edges and corners)
+    #[arg(long, value_name = "METHOD", default_value = "marching_cubes", value_parser = method)]
+    pub surface: SurfaceMethod,
+    /// Leave out pieces with fewer faces than this share of the largest piece's, 0 to 1 [default: 0.005]
+    #[arg(long, value_name = "SHARE")]
+    pub floaters: Option<f32>,
+    /// Fill hollows that no opening leads into
+    #[arg(long)]
+    pub fill_cavities: bool,
+    /// Iterations of smoothing that keeps the volume, up to 100 [default: 0]
+    #[arg(long, value_name = "N")]
+    pub smooth: Option<u32>,
+    /// Fail where the mesh is not printable, instead of writing it with a report that says why
+    #[arg(long)]
+    pub fail_unprintable: bool,
+}
+
+fn method(text: &str) -> Result<SurfaceMethod, String> {
+    match text {
+        "marching_cubes" => Ok(SurfaceMethod::MarchingCubes),
+        "dual" => Ok(SurfaceMethod::Dual),
+        _ => Err("one of marching_cubes, dual".into()),
+    }
+}
+
+/// How GLB files are encoded.
+pub fn compression(text: &str) -> Result<GlbCompression, String> {
+    match text {
+        "none" => Ok(GlbCompression::None),
+        "meshopt" => Ok(GlbCompression::Meshopt),
+        _ => Err("one of none, meshopt".into()),
+    }
 }
 
 fn removal(text: &str) -> Result<BackgroundRemoval, String> {
@@ -86,8 +128,24 @@ impl JobFlags {
             target_faces: self.target_faces,
             size_mm: self.size_mm,
             remove_background: self.remove_background,
+            glb_compression: self.glb_compression,
+            ..self.surface.options()
         };
         options.checked().map_err(Exit::usage)
+    }
+}
+
+impl SurfaceFlags {
+    /// Options that say this and nothing else; not checked yet.
+    pub fn options(&self) -> Options {
+        Options {
+            surface: self.surface,
+            floaters: self.floaters,
+            fill_cavities: self.fill_cavities,
+            smooth: self.smooth,
+            fail_unprintable: self.fail_unprintable,
+            ..Options::default()
+        }
     }
 }
 

@@ -47,6 +47,13 @@ async fn a_picture_becomes_files_of_every_format() {
     }
     let report: PrintReport = serde_json::from_slice(&pipeline.fetch(&completed.report_file).await).unwrap();
     assert_eq!(report, completed.report);
+    let picture = pipeline.fetch(completed.thumbnail.as_ref().unwrap()).await;
+    assert_eq!(image::load_from_memory(&picture).unwrap().width(), 512);
+    // The one that keeps every bit, and it says whose it is.
+    assert_eq!(completed.mesh.as_ref(), completed.file(Format::Ply));
+    let ply = pipeline.fetch(&completed.file(Format::Ply).unwrap().artifact).await;
+    let line = format!("comment job duck, engine inflate, model none, seed {}\n", completed.provenance.seed);
+    assert!(ply.windows(line.len()).any(|window| window == line.as_bytes()), "{line}");
 
     // A client that knows only NATS' own object store gets the same bytes.
     let stl = &completed.file(Format::Stl).unwrap().artifact;
@@ -83,6 +90,48 @@ async fn a_picture_becomes_files_of_every_format() {
     for bucket in [subjects::BUCKET_PREPARED, subjects::BUCKET_FIELDS] {
         pipeline.emptied(bucket).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_mesh_serves_every_format_later() {
+    let mut pipeline = Setup::default().start().await;
+    let everything = job("everything");
+    let all = pipeline.complete(&everything, ALL_FORMATS, pictures::disc(96)).await;
+    let (one, metres) = (job("one"), job("metres"));
+    let stl = pipeline.complete(&one, "{}", pictures::disc(96)).await;
+    assert_eq!(stl.mesh.as_ref(), stl.file(Format::Stl), "an STL file is exact, so nothing else is stored");
+    let glb = r#"{"formats":["glb"],"glb_compression":"meshopt"}"#;
+    let glb = pipeline.complete(&metres, glb, pictures::disc(96)).await;
+    let kept = glb.mesh.as_ref().unwrap();
+    assert_eq!((kept.format, kept.file_name.as_str()), (Format::Ply, "metres.mesh.ply"));
+    assert!(glb.files[0].artifact.bytes * 2 < all.file(Format::Glb).unwrap().artifact.bytes);
+
+    // Without any service: what is stored is enough.
+    for service in [Service::Ingest, Service::Infer, Service::Export] {
+        pipeline.process(service).kill();
+    }
+    let folder = pipeline.server.folder().to_owned();
+    let export = async |job: &str, file: &std::path::Path| {
+        let mut command = tokio::process::Command::new(orfeas_tests::paths::orfeas());
+        command.args(["export", job, "--nats", &pipeline.server.url(), "-o"]).arg(file);
+        command.output().await.unwrap()
+    };
+    for format in Format::ALL {
+        let promised = pipeline.fetch(&all.file(format).unwrap().artifact).await;
+        let file = folder.join(format!("later.{format}"));
+        let output = export("everything", &file).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(std::fs::read(&file).unwrap() == promised, "{format}: not the file that the job wrote");
+        // The same of the other jobs, whose meshes are the same but for what made them.
+        for job in ["one", "metres"] {
+            assert!(export(job, &file).await.status.success());
+            let mesh = orfeas_surface::read(&std::fs::read(&file).unwrap(), Some(format)).unwrap();
+            assert_eq!(mesh, orfeas_surface::read(&promised, Some(format)).unwrap(), "{job} as {format}");
+        }
+    }
+    let none = export("nobody", &folder.join("none.stl")).await;
+    assert_eq!(none.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("there is no job nobody"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

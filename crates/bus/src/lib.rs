@@ -8,6 +8,7 @@ mod connection;
 mod error;
 mod follow;
 mod publish;
+mod upload;
 
 pub mod cancel;
 pub mod client;
@@ -22,6 +23,7 @@ pub mod work;
 
 pub use connection::{Bus, Connection, Credentials, Tls};
 pub use error::{BusError, BusErrorKind};
+pub use upload::Upload;
 
 /// Re-exported so that callers can look at a message's headers without importing the client.
 pub use async_nats::HeaderMap;

@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::{Bytes, BytesMut};
@@ -17,37 +16,36 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 
-use crate::publish::Guard;
+use crate::upload::Upload;
 use crate::{Bus, BusError, BusErrorKind};
 
-const CHUNK: usize = 512 * 1024;
 /// The longest silence between two chunks of a running read.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// An object's description as it lies in the bucket (ADR-20's names).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct ObjectInfo {
-    name: String,
-    bucket: String,
-    nuid: String,
-    size: u64,
-    chunks: u64,
+pub(crate) struct ObjectInfo {
+    pub name: String,
+    pub bucket: String,
+    pub nuid: String,
+    pub size: u64,
+    pub chunks: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    digest: Option<String>,
+    pub digest: Option<String>,
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
-    mtime: Option<time::OffsetDateTime>,
+    pub mtime: Option<time::OffsetDateTime>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    deleted: bool,
+    pub deleted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    options: Option<ObjectOptions>,
+    pub options: Option<ObjectOptions>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct ObjectOptions {
+pub(crate) struct ObjectOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    max_chunk_size: Option<u64>,
+    pub max_chunk_size: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    link: Option<serde_json::Value>,
+    pub link: Option<serde_json::Value>,
 }
 
 /// SHA-256 as lower-case hex.
@@ -56,11 +54,11 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(digest: &[u8]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn meta_subject(bucket: &str, name: &str) -> String {
+pub(crate) fn meta_subject(bucket: &str, name: &str) -> String {
     format!("$O.{bucket}.M.{}", URL_SAFE.encode(name))
 }
 
@@ -69,42 +67,9 @@ fn meta_subject(bucket: &str, name: &str) -> String {
 /// # Errors
 /// [`BusErrorKind::Limit`] or [`BusErrorKind::Refused`] where the bucket is full.
 pub async fn put(bus: &Bus, bucket: &str, name: &str, bytes: Bytes) -> Result<ArtifactRef, BusError> {
-    let nuid = bus.client.new_inbox().rsplit('.').next().unwrap_or_default().to_owned();
-    let chunk_subject = format!("$O.{bucket}.C.{nuid}");
-    let headers = HeaderMap::new();
-    let count = bytes.len().div_ceil(CHUNK);
-    let mut position = 0;
-    while position < bytes.len() {
-        let end = (position + CHUNK).min(bytes.len());
-        // One stream, one connection: chunks in order. Each is awaited; a repeat after a lost answer could otherwise
-        // store a chunk twice, so repeats carry the chunk's own message id.
-        let id = format!("{nuid}.{position}");
-        bus.publish(&chunk_subject, &headers, bytes.slice(position..end), Guard::MessageId(&id)).await?;
-        position = end;
-    }
-    let digest = Sha256::digest(&bytes);
-    let info = ObjectInfo {
-        name: name.to_owned(),
-        bucket: bucket.to_owned(),
-        nuid,
-        size: bytes.len() as u64,
-        chunks: count as u64,
-        digest: Some(format!("SHA-256={}", URL_SAFE.encode(digest))),
-        mtime: Some(orfeas_contract::now()),
-        deleted: false,
-        options: Some(ObjectOptions { max_chunk_size: Some(CHUNK as u64), link: None }),
-    };
-    let mut rollup = HeaderMap::new();
-    rollup.insert("Nats-Rollup", "sub");
-    let meta = serde_json::to_vec(&info)
-        .map_err(|error| BusError::caused(BusErrorKind::Refused, format!("describing {bucket}/{name}"), error))?;
-    bus.publish(&meta_subject(bucket, name), &rollup, meta.into(), Guard::None).await?;
-    Ok(ArtifactRef {
-        bucket: bucket.to_owned(),
-        object: name.to_owned(),
-        bytes: bytes.len() as u64,
-        sha256: hex(&digest),
-    })
+    let mut upload = Upload::begin(bus, bucket, name);
+    upload.write(bytes).await?;
+    upload.finish().await
 }
 
 /// Reads what a work message or an event refers to.

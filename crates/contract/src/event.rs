@@ -173,6 +173,13 @@ pub struct Completed {
     pub report: PrintReport,
     /// Where the report lies as a JSON object of its own.
     pub report_file: ArtifactRef,
+    /// The mesh without any loss, from which a file of every other format can be made later (`orfeas export`): one of
+    /// `files`, or an object of its own where none of them is exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mesh: Option<MeshFile>,
+    /// A picture of the mesh: PNG, 512 × 512.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail: Option<ArtifactRef>,
     /// Seconds of every stage.
     pub timings: Timings,
     /// Seconds from the client's publish to this event.

@@ -20,9 +20,9 @@ pub use event::{Accepted, Cancelled, Completed, Event, EventBody, EventKind, Fai
 pub use failure::{Code, Failure, Stage};
 pub use format::{Format, UnknownFormat};
 pub use job::{InvalidJobId, JobId};
-pub use options::{BackgroundRemoval, InvalidOptions, Options, REQUESTED_NAME_LIMIT};
+pub use options::{BackgroundRemoval, GlbCompression, InvalidOptions, Options, REQUESTED_NAME_LIMIT, SurfaceMethod};
 pub use record::{JobRecord, Source, State};
-pub use report::PrintReport;
+pub use report::{PrintReport, WallSampling};
 pub use work::{ExportWork, InferWork, Provenance, StageTiming, Timings, TraceParent, WorkCommon};
 
 /// Milliseconds-exact UTC time as it travels in every message (RFC 3339 on the wire).

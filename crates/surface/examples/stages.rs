@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use orfeas_contract::Format;
 use orfeas_field::{BlockState, Bounds, Field, HALO_EDGE, SparseGrid};
-use orfeas_surface::{dual, extract, keep_components, place, report, simplify, write_to};
+use orfeas_surface::{FileOptions, dual, extract, keep_components, place, report, simplify, write_to};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -84,7 +84,7 @@ fn main() {
     let field = Field { grid, bounds: Bounds::cube(1.01), provenance };
     let stl = |mesh| {
         let mut file = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(&arguments[1]).unwrap());
-        write_to(&mesh, Format::Stl, "gyroid", &mut file).unwrap();
+        write_to(&mesh, Format::Stl, &FileOptions::named("gyroid"), &mut file).unwrap();
     };
     best("field_to_stl", 5, || stl(place(extract(&field).unwrap(), 100.0).unwrap()));
     println!("\"peak_mb_to_stl\": {},", peak_megabytes());

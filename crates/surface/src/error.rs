@@ -52,6 +52,12 @@ impl SurfaceError {
         Self::new(SurfaceErrorKind::Io, format!("the mesh could not be written: {error}"))
     }
 
+    /// The caller asked to stop.
+    #[must_use]
+    pub fn cancelled() -> Self {
+        Self::new(SurfaceErrorKind::Cancelled, "cancelled")
+    }
+
     /// What kind of error.
     #[must_use]
     pub fn kind(&self) -> SurfaceErrorKind {

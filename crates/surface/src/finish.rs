@@ -1,6 +1,6 @@
 //! The whole way from a field to a mesh that can be printed.
 
-use orfeas_contract::PrintReport;
+use orfeas_contract::{Options, PrintReport, SurfaceMethod};
 use orfeas_field::Field;
 
 use crate::error::{SurfaceError, SurfaceErrorKind};
@@ -41,14 +41,23 @@ pub struct FinishOptions {
 
 impl Default for FinishOptions {
     fn default() -> Self {
+        Self::from(&Options::default())
+    }
+}
+
+impl From<&Options> for FinishOptions {
+    fn from(options: &Options) -> Self {
         Self {
-            size_mm: 100.0,
-            target_faces: None,
-            method: Method::MarchingCubes,
-            floaters: 0.005,
-            fill_cavities: false,
-            smooth: 0,
-            fail_unprintable: false,
+            size_mm: options.size_mm(),
+            target_faces: options.target_faces,
+            method: match options.surface {
+                SurfaceMethod::MarchingCubes => Method::MarchingCubes,
+                SurfaceMethod::Dual => Method::Dual,
+            },
+            floaters: options.floaters(),
+            fill_cavities: options.fill_cavities,
+            smooth: options.smooth.unwrap_or(0),
+            fail_unprintable: options.fail_unprintable,
         }
     }
 }
@@ -101,23 +110,9 @@ pub fn finish(
     let mesh = place(mesh, options.size_mm)?;
     let mut report = report(&mesh, removed.floaters + removed.cavities);
     report.reduction_error_mm = reduced.then(|| error / longest * f64::from(options.size_mm));
-    if options.fail_unprintable && !report.printable() {
-        return Err(SurfaceError::new(SurfaceErrorKind::NotPrintable, complaint(&report)));
+    if options.fail_unprintable && !report.printable {
+        let why = format!("the mesh cannot be printed: {}", report.reasons.join(", "));
+        return Err(SurfaceError::new(SurfaceErrorKind::NotPrintable, why));
     }
     Ok((mesh, report))
-}
-
-/// What keeps a mesh from being printed, in one sentence.
-fn complaint(report: &PrintReport) -> String {
-    let counts = [
-        (report.boundary_edges, "open edges"),
-        (report.non_manifold_edges, "edges with more than two triangles"),
-        (report.non_manifold_vertices, "vertices where the surface touches itself"),
-        (report.degenerate_triangles, "triangles without area"),
-        (u64::from(!report.oriented), "change of orientation"),
-        (u64::from(report.volume_cm3 <= 0.0), "volume that is not positive"),
-    ];
-    let parts: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    format!("the mesh cannot be printed: {}", parts.join(", "))
 }

@@ -5,12 +5,14 @@
 //! A mesh that it returns is closed, 2-manifold and consistently oriented, or there is a typed error.
 
 mod blocks;
+mod bvh;
 mod components;
 mod dual;
 mod error;
 mod extract;
 mod finish;
 mod mesh;
+mod meshopt;
 mod nearest;
 mod nesting;
 mod normals;
@@ -32,11 +34,11 @@ pub use error::{SurfaceError, SurfaceErrorKind};
 pub use extract::extract;
 pub use finish::{FinishOptions, Method, finish};
 pub use mesh::Mesh;
-pub use place::{place, to_gltf};
+pub use place::place;
 pub use read::{read, sniff};
-pub use render::{RenderOptions, View, render, render_png};
+pub use render::{RenderOptions, View, render, render_png, thumbnail};
 pub use repair::{RepairReport, repair};
 pub use report::report;
 pub use simplify::simplify;
 pub use smooth::smooth;
-pub use write::{write, write_to};
+pub use write::{FileOptions, Origin, write, write_to};

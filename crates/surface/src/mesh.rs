@@ -75,6 +75,35 @@ impl Mesh {
         Self { vertices, triangles }
     }
 
+    /// Whether two vertices lie in one place, which a format without vertices cannot tell apart.
+    #[must_use]
+    pub fn has_twin_vertices(&self) -> bool {
+        self.welded().vertices.len() < self.vertices.len()
+    }
+
+    /// With vertices numbered as the triangles first name them, and without those that none names. Where no two lie in
+    /// one place, this is how a reader of the STL file numbers them; what packs triangles likes it too.
+    ///
+    /// A mesh whose indices name no vertex stays as it is.
+    #[must_use]
+    pub fn in_order_of_use(self) -> Self {
+        if !self.indices_fit() {
+            return self;
+        }
+        let mut number = vec![u32::MAX; self.vertices.len()];
+        let mut vertices = Vec::with_capacity(self.vertices.len());
+        let mut triangles = self.triangles;
+        for vertex in triangles.as_flattened_mut() {
+            let number = &mut number[*vertex as usize];
+            if *number == u32::MAX {
+                *number = vertices.len() as u32;
+                vertices.push(self.vertices[*vertex as usize]);
+            }
+            *vertex = *number;
+        }
+        Self { vertices, triangles }
+    }
+
     /// Without the vertices that no triangle uses; order is kept.
     pub(crate) fn compacted(self) -> Self {
         let mut target = vec![u32::MAX; self.vertices.len()];

@@ -30,12 +30,11 @@ pub fn place(mesh: Mesh, size_mm: f32) -> Result<Mesh, SurfaceError> {
     Ok(Mesh { vertices, triangles })
 }
 
-/// Positions in glTF's convention (metres, y up, front towards +z) of a mesh in millimetres with z up.
-#[must_use]
-pub fn to_gltf(vertices: &[[f32; 3]]) -> Vec<[f32; 3]> {
+/// A position in glTF's convention (metres, y up, front towards +z) of one in millimetres with z up.
+pub(crate) fn to_gltf([x, y, z]: [f32; 3]) -> [f32; 3] {
     // Division in double precision, so that the way back gives the same millimetres.
     let metres = |mm: f32| (f64::from(mm) / 1000.0) as f32;
-    vertices.iter().map(|[x, y, z]| [metres(*x), metres(*z), metres(-*y)]).collect()
+    [metres(x), metres(z), metres(-y)]
 }
 
 /// The way back from [`to_gltf`].

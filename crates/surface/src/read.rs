@@ -28,13 +28,13 @@ pub(crate) fn max_inflated(file: usize) -> u64 {
 ///
 /// STL (text and binary; vertices of bit-equal position become one), OBJ (polygons become fans), PLY (text, binary of
 /// either byte order), GLB and glTF with embedded buffers (all triangles of the scene, transforms applied, metres
-/// become millimetres, y up becomes z up), 3MF (build items and components with their transforms, any unit). Polygons
+/// become millimetres, y up becomes z up; quantized and compressed by EXT_meshopt_compression too), 3MF (build items and components with their transforms, any unit). Polygons
 /// become fans around their first corner. Positions must be finite.
 ///
 /// # Errors
 /// [`SurfaceErrorKind::Damaged`](crate::SurfaceErrorKind::Damaged),
 /// [`SurfaceErrorKind::Limit`](crate::SurfaceErrorKind::Limit) and
-/// [`SurfaceErrorKind::Unsupported`](crate::SurfaceErrorKind::Unsupported) (compressed glTF, buffers in other files);
+/// [`SurfaceErrorKind::Unsupported`](crate::SurfaceErrorKind::Unsupported) (glTF compressed by Draco, buffers in other files);
 /// [`SurfaceErrorKind::Empty`](crate::SurfaceErrorKind::Empty) where there is no triangle.
 pub fn read(bytes: &[u8], format: Option<Format>) -> Result<Mesh, SurfaceError> {
     let format = format
@@ -71,7 +71,7 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
         Some(Format::ThreeMf)
     } else if head.starts_with(b"ply\n") || head.starts_with(b"ply\r") {
         Some(Format::Ply)
-    } else if stl::is_binary(bytes) || text.starts_with(b"solid") {
+    } else if stl::is_binary(bytes) || stl::is_empty(bytes) || text.starts_with(b"solid") {
         Some(Format::Stl)
     } else if text.starts_with(b"{") {
         Some(Format::Gltf)

@@ -93,6 +93,14 @@ pub fn render_png(mesh: &Mesh, options: &RenderOptions) -> Result<Vec<u8>, Surfa
     Ok(out.into_inner())
 }
 
+/// A picture for lists and file managers: three-quarter view, 512 × 512, PNG.
+///
+/// # Errors
+/// As [`render_png`].
+pub fn thumbnail(mesh: &Mesh) -> Result<Vec<u8>, SurfaceError> {
+    render_png(mesh, &RenderOptions { width: 512, height: 512, supersampling: 2, ..RenderOptions::default() })
+}
+
 /// The pixels of one view, row by row from the top.
 fn one_view(scene: &Scene, view: View, width: usize, height: usize, samples: usize) -> Vec<[u8; 3]> {
     let (fine_width, fine_height) = (width * samples, height * samples);

@@ -1,83 +1,104 @@
 //! Mesh files: the same mesh in every format, the same bytes every time.
+//!
+//! Files are written as they are made: what is held beside the mesh is a few chunks of the file, whatever its length
+//! (and one normal a vertex, in the formats that have normals; a GLB's compressed data, whose length stands at its
+//! beginning).
 
 mod gltf;
+mod obj;
+mod ply;
+mod stl;
+mod stream;
 mod text;
 mod three_mf;
+mod zip;
 
 use std::io::Write;
 
-use orfeas_contract::Format;
+use orfeas_contract::{Format, GlbCompression, PrintReport};
 
 use crate::Mesh;
 use crate::error::SurfaceError;
-use crate::mesh::{area_normal, dot};
 
-/// Writes a mesh (millimetres, z up) as a file.
+/// What made a mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The job.
+    pub job: String,
+    /// Its engine.
+    pub engine: String,
+    /// The model that the engine ran.
+    pub model: String,
+    /// Seed of the noise.
+    pub seed: u64,
+}
+
+/// What a file says beside its triangles, where its format has room for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileOptions<'a> {
+    /// The object's name: 3MF, GLB, glTF, OBJ.
+    pub name: &'a str,
+    /// What made the mesh: every format.
+    pub origin: Option<&'a Origin>,
+    /// The report, of which GLB and glTF keep the essentials.
+    pub report: Option<&'a PrintReport>,
+    /// A picture, PNG: 3MF.
+    pub thumbnail: Option<&'a [u8]>,
+    /// How a GLB is encoded.
+    pub glb_compression: GlbCompression,
+}
+
+impl<'a> FileOptions<'a> {
+    /// A name and nothing else.
+    #[must_use]
+    pub fn named(name: &'a str) -> Self {
+        Self { name, ..Self::default() }
+    }
+}
+
+/// Writes a mesh (millimetres, z up) as a file of nothing but its triangles and a name.
 ///
-/// STL, OBJ, PLY and 3MF keep the millimetres; GLB and glTF are in metres with y up. `name` is the object's name inside
-/// the formats that have one.
+/// STL, OBJ, PLY and 3MF keep the millimetres; GLB and glTF are in metres with y up.
 ///
 /// # Errors
 /// [`SurfaceErrorKind::Damaged`](crate::SurfaceErrorKind::Damaged) for indices that name no vertex,
 /// [`SurfaceErrorKind::Limit`](crate::SurfaceErrorKind::Limit) where the format's counters are too small.
 pub fn write(mesh: &Mesh, format: Format, name: &str) -> Result<Vec<u8>, SurfaceError> {
     let mut out = Vec::new();
-    write_to(mesh, format, name, &mut out)?;
+    write_to(mesh, format, &FileOptions::named(name), &mut out)?;
     Ok(out)
 }
 
-/// [`write`] to a writer, which should be buffered.
+/// Writes a mesh to a writer, with all that the format can say of it. The writer gets large pieces and needs no buffer.
 ///
 /// # Errors
-/// [`SurfaceErrorKind::Io`](crate::SurfaceErrorKind::Io) too.
-pub fn write_to(mesh: &Mesh, format: Format, name: &str, out: &mut impl Write) -> Result<(), SurfaceError> {
+/// Those of [`write`], and [`SurfaceErrorKind::Io`](crate::SurfaceErrorKind::Io) where writing fails.
+pub fn write_to(
+    mesh: &Mesh,
+    format: Format,
+    options: &FileOptions<'_>,
+    out: &mut impl Write,
+) -> Result<(), SurfaceError> {
     if !mesh.indices_fit() {
         return Err(SurfaceError::damaged("a triangle names a vertex that is not there"));
     }
-    let bytes = match format {
-        Format::Stl => stl(mesh)?,
-        Format::Obj => text::obj(mesh, name),
-        Format::Ply => ply(mesh),
-        Format::Glb => gltf::glb(mesh, name)?,
-        Format::Gltf => gltf::gltf(mesh, name)?,
-        Format::ThreeMf => three_mf::three_mf(mesh, name)?,
-    };
-    out.write_all(&bytes).map_err(|error| SurfaceError::io(&error))
+    match format {
+        Format::Stl => stl::stl(mesh, options, out),
+        Format::Obj => obj::obj(mesh, options, out),
+        Format::Ply => ply::ply(mesh, options, out),
+        Format::Glb => gltf::glb(mesh, options, out),
+        Format::Gltf => gltf::gltf(mesh, options, out),
+        Format::ThreeMf => three_mf::three_mf(mesh, options, out),
+    }
 }
 
-/// Binary STL through `stl_io`, with the triangles' unit normals.
-fn stl(mesh: &Mesh) -> Result<Vec<u8>, SurfaceError> {
-    let triangles = mesh.triangles.iter().map(|triangle| {
-        let corners = mesh.corners(*triangle);
-        let normal = area_normal(corners);
-        let length = dot(normal, normal).sqrt();
-        let unit = if length > 0.0 { normal.map(|n| (n / length) as f32) } else { [0.0; 3] };
-        stl_io::Triangle { normal: stl_io::Normal::new(unit), vertices: corners.map(stl_io::Vertex::new) }
-    });
-    let mut out = Vec::with_capacity(84 + 50 * mesh.triangles.len());
-    stl_io::write_stl(&mut out, triangles).map_err(|error| SurfaceError::io(&error))?;
-    Ok(out)
+/// Facts of the origin as one line of text: `job duck, engine hunyuan3d, model …, seed 7`.
+fn origin_line(origin: &Origin) -> String {
+    let Origin { job, engine, model, seed } = origin;
+    one_line(&format!("job {job}, engine {engine}, model {model}, seed {seed}"))
 }
 
-/// Binary little-endian PLY.
-fn ply(mesh: &Mesh) -> Vec<u8> {
-    let header = format!(
-        "ply\nformat binary_little_endian 1.0\ncomment ORFEAS, millimetres, z up\nelement vertex {}\nproperty float \
-         x\nproperty float y\nproperty float z\nelement face {}\nproperty list uchar int vertex_indices\nend_header\n",
-        mesh.vertices.len(),
-        mesh.triangles.len()
-    );
-    let mut out = Vec::with_capacity(header.len() + 12 * mesh.vertices.len() + 13 * mesh.triangles.len());
-    out.extend_from_slice(header.as_bytes());
-    for value in mesh.vertices.as_flattened() {
-        out.extend_from_slice(&value.to_le_bytes());
-    }
-    for [a, b, c] in &mesh.triangles {
-        let mut face = [3u8; 13];
-        face[1..5].copy_from_slice(&a.to_le_bytes());
-        face[5..9].copy_from_slice(&b.to_le_bytes());
-        face[9..13].copy_from_slice(&c.to_le_bytes());
-        out.extend_from_slice(&face);
-    }
-    out
+/// Without line breaks and other control characters.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }

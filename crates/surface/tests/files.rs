@@ -5,8 +5,10 @@
 mod common;
 
 use common::{Random, check, torus};
-use orfeas_contract::Format;
-use orfeas_surface::{Mesh, SurfaceErrorKind, extract, place, read, report, simplify, sniff, write};
+use orfeas_contract::{Format, GlbCompression};
+use orfeas_surface::{
+    FileOptions, Mesh, SurfaceErrorKind, extract, place, read, report, simplify, sniff, write, write_to,
+};
 
 fn small() -> Mesh {
     place(simplify(extract(&torus(24)).unwrap(), 700).unwrap(), 80.0).unwrap()
@@ -168,8 +170,13 @@ fn a_promise_of_billions_is_refused_before_memory_is_taken() {
 fn damaged_bytes_never_panic() {
     let mesh = place(simplify(extract(&torus(16)).unwrap(), 120).unwrap(), 80.0).unwrap();
     let mut random = Random::new(5);
-    for format in Format::ALL {
-        let whole = write(&mesh, format, "x").unwrap();
+    let mut wholes: Vec<(Format, Vec<u8>)> =
+        Format::ALL.into_iter().map(|format| (format, write(&mesh, format, "x").unwrap())).collect();
+    let mut packed = Vec::new();
+    let options = FileOptions { glb_compression: GlbCompression::Meshopt, ..FileOptions::named("x") };
+    write_to(&mesh, Format::Glb, &options, &mut packed).unwrap();
+    wholes.push((Format::Glb, packed));
+    for (format, whole) in wholes {
         let (mut errors, mut fine) = (0, 0);
         for _ in 0..1500 {
             let mut bytes = whole.clone();

@@ -1,18 +1,21 @@
-//! The stage: field → mesh → files and report → completed.
+//! The stage: field → mesh → files, report and picture → completed.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use orfeas_bus::jobs::{self, Admission};
 use orfeas_bus::work::Delivery;
 use orfeas_bus::{Bus, BusError, events, objects};
 use orfeas_contract::{
-    Code, Completed, Event, EventBody, ExportWork, Failure, Format, JobId, MeshFile, Options, PrintReport, Progress,
-    Stage, StageTiming, State, seconds_between, subjects,
+    Code, Completed, Event, EventBody, ExportWork, Failure, JobId, Progress, Stage, StageTiming, State, seconds_between,
 };
 use orfeas_field::DecodeLimits;
 use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token, read_work};
-use orfeas_surface::{FinishOptions, SurfaceErrorKind};
+use orfeas_surface::FinishOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use crate::shelf::{Made, Shelf, stem, surface};
 
 /// The largest field that is read, in bytes as stored.
 const MAX_FIELD_BYTES: u64 = 512 << 20;
@@ -21,12 +24,6 @@ const MAX_FIELD_BYTES: u64 = 512 << 20;
 pub struct Finish {
     /// The bus.
     pub bus: Bus,
-}
-
-/// What the surface gives: the files by format, and the report that holds for all of them.
-struct Made {
-    files: Vec<(Format, Bytes)>,
-    report: PrintReport,
 }
 
 impl StageWork for Finish {
@@ -54,28 +51,29 @@ impl StageWork for Finish {
             return Err(Failure::new(Stage::Export, Code::ObjectDamaged, sentence).into());
         }
         let field = objects::get(&self.bus, &work.field).await?;
-        let made = self.make(job, work, delivery, field, cancel).await?;
-        let folder = format!("{}/{}", job.id, attempt_token(delivery.attempt));
-        let stem = stem(work);
-        let mut files = Vec::with_capacity(made.files.len());
-        for (format, bytes) in made.files {
-            let file_name = format!("{stem}.{format}");
-            let object = format!("{folder}/{file_name}");
-            let artifact = objects::put(&self.bus, subjects::BUCKET_MESHES, &object, bytes).await?;
-            files.push(MeshFile { format, file_name, artifact });
-        }
+        let made = Arc::new(self.make(job, work, delivery, field, cancel).await?);
+        let shelf = Shelf {
+            bus: &self.bus,
+            folder: format!("{}/{}", job.id, attempt_token(delivery.attempt)),
+            stem: stem(work),
+            work,
+            cancel,
+        };
+        let (files, mesh) = shelf.meshes(&made).await?;
         let report = serde_json::to_vec_pretty(&made.report)
             .map_err(|error| Failure::new(Stage::Export, Code::Internal, error.to_string()))?;
-        let report_name = format!("{folder}/{stem}.report.json");
-        let report_file = objects::put(&self.bus, subjects::BUCKET_MESHES, &report_name, report.into()).await?;
+        let report_file = shelf.put("report.json", report.into()).await?;
+        let thumbnail = shelf.put("png", made.thumbnail.clone()).await?;
         let now = orfeas_contract::now();
         let timing =
             StageTiming { queued: seconds_between(work.common.queued, begun), worked: seconds_between(begun, now) };
         let completed = Completed {
             provenance: work.provenance.clone(),
             files,
-            report: made.report,
+            report: made.report.clone(),
             report_file,
+            mesh: Some(mesh),
+            thumbnail: Some(thumbnail),
             timings: work.common.timings.with(Stage::Export, timing),
             total_seconds: seconds_between(work.common.submitted, now),
             attempts: delivery.attempt,
@@ -102,27 +100,19 @@ impl Finish {
         // Dropped with this future: when the service must stop, the thread stops too.
         let _guard = stop.clone().drop_guard();
         let (phases, mut told) = mpsc::channel::<String>(16);
-        let (options, name) = (work.common.options.clone(), stem(work));
+        let options = work.common.options.clone();
         let compute = tokio::task::spawn_blocking(move || {
             let field = orfeas_field::decode(&field, DecodeLimits::default())
                 .map_err(|error| Halt::from(Failure::new(Stage::Export, Code::ObjectDamaged, error.to_string())))?;
             let mut tell = |phase: &str| drop(phases.try_send(phase.to_owned()));
             let cancelled = || stop.is_cancelled();
-            let surface = |error: orfeas_surface::SurfaceError| match error.kind() {
-                SurfaceErrorKind::Cancelled => Halt::Cancelled,
-                _ => Failure::new(Stage::Export, error.code(), error.to_string()).into(),
-            };
-            let (mesh, report) =
-                orfeas_surface::finish(&field, &finish_options(&options), &mut tell, &cancelled).map_err(surface)?;
+            let (mesh, report) = orfeas_surface::finish(&field, &FinishOptions::from(&options), &mut tell, &cancelled)
+                .map_err(surface)?;
             tell("write");
-            let mut files = Vec::new();
-            for format in options.formats() {
-                if cancelled() {
-                    return Err(Halt::Cancelled);
-                }
-                files.push((format, Bytes::from(orfeas_surface::write(&mesh, format, &name).map_err(surface)?)));
-            }
-            Ok(Made { files, report })
+            // As a reader of the STL file numbers them, so that every file of the job, whenever it is made, is the same.
+            let mesh = mesh.in_order_of_use();
+            let thumbnail = orfeas_surface::thumbnail(&mesh).map_err(surface)?.into();
+            Ok(Made { mesh, report, thumbnail })
         });
         let tell = async {
             let mut step = 0;
@@ -146,26 +136,4 @@ impl Finish {
             Err(Failure::new(Stage::Export, Code::Internal, sentence).into())
         })
     }
-}
-
-fn finish_options(options: &Options) -> FinishOptions {
-    FinishOptions {
-        size_mm: options.size_mm(),
-        target_faces: options.target_faces,
-        fail_unprintable: true,
-        ..FinishOptions::default()
-    }
-}
-
-/// The files' common name: the requested one without its folder and suffix, or the job's id.
-fn stem(work: &ExportWork) -> String {
-    let requested = work.common.options.file_name.as_deref().unwrap_or_default();
-    let last = requested.rsplit(['/', '\\']).next().unwrap_or_default();
-    let stem = match last.rsplit_once('.') {
-        Some((stem, suffix)) if Format::parse(suffix).is_ok() => stem,
-        _ => last,
-    };
-    let safe: String =
-        stem.chars().map(|c| if c.is_alphanumeric() || "-_. ()".contains(c) { c } else { '_' }).take(100).collect();
-    if safe.trim_matches(['.', ' ']).is_empty() { work.common.job.to_string() } else { safe }
 }

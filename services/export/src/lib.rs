@@ -3,6 +3,7 @@
 //! `orfeas.work.export.<job>` → surface → files in `orfeas-meshes` → `orfeas.events.completed.<job>`.
 
 mod finish;
+mod shelf;
 
 use orfeas_service::Context;
 use orfeas_service::config::ExportConfig;

@@ -1,13 +1,15 @@
 //! glTF 2.0 with embedded buffers, and its binary container.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use serde_json::Value;
 
-use super::{Affine, MAX_TRIANGLES, MAX_VERTICES};
+use super::{Affine, MAX_TRIANGLES, MAX_VERTICES, max_inflated};
 use crate::Mesh;
 use crate::error::SurfaceError;
+use crate::meshopt;
 use crate::place::from_gltf;
 
 /// Nodes above one another, and nodes visited in all: a document may name a node many times.
@@ -15,8 +17,8 @@ const MAX_DEPTH: usize = 64;
 const MAX_NODES: usize = 100_000;
 
 /// Extensions that change where the vertices are; without them a file that requires others is still read rightly.
-const GEOMETRY_EXTENSIONS: [&str; 4] =
-    ["KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_meshopt_compression", "KHR_mesh_quantization"];
+const GEOMETRY_EXTENSIONS: [&str; 2] = ["KHR_draco_mesh_compression", "KHR_meshopt_compression"];
+const MESHOPT: &str = "EXT_meshopt_compression";
 
 pub(super) fn glb(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
     let word = |at: usize| {
@@ -40,14 +42,15 @@ pub(super) fn glb(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
         }
         at += 8 + length;
     }
-    document(text.ok_or_else(|| SurfaceError::damaged("a GLB without JSON"))?, binary)
+    document(text.ok_or_else(|| SurfaceError::damaged("a GLB without JSON"))?, binary, max_inflated(bytes.len()))
 }
 
 pub(super) fn gltf(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
-    document(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), None)
+    document(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), None, max_inflated(bytes.len()))
 }
 
-fn document(text: &[u8], binary: Option<&[u8]>) -> Result<Mesh, SurfaceError> {
+/// Reads a document; compressed views become at most `limit` bytes, all together.
+fn document(text: &[u8], binary: Option<&[u8]>, limit: u64) -> Result<Mesh, SurfaceError> {
     let json: Value = serde_json::from_slice(text).map_err(|error| SurfaceError::damaged(format!("glTF: {error}")))?;
     let required = json["extensionsRequired"].as_array().map(Vec::as_slice).unwrap_or_default();
     if let Some(name) = required.iter().filter_map(Value::as_str).find(|name| GEOMETRY_EXTENSIONS.contains(name)) {
@@ -61,7 +64,8 @@ fn document(text: &[u8], binary: Option<&[u8]>) -> Result<Mesh, SurfaceError> {
             Some(uri) => Cow::Owned(data(uri)?),
         });
     }
-    let mut scene = Scene { json: &json, buffers, meshes: Vec::new(), mesh: Mesh::default(), nodes: 0 };
+    let unpacked = unpacked(&json, &buffers, limit)?;
+    let mut scene = Scene { json: &json, buffers, unpacked, meshes: Vec::new(), mesh: Mesh::default(), nodes: 0 };
     for mesh in list(&json, "meshes") {
         let part = scene.primitives(mesh)?;
         scene.meshes.push(part);
@@ -105,6 +109,8 @@ fn data(uri: &str) -> Result<Vec<u8>, SurfaceError> {
 struct Scene<'a> {
     json: &'a Value,
     buffers: Vec<Cow<'a, [u8]>>,
+    /// Views that were compressed, by number.
+    unpacked: HashMap<usize, Vec<u8>>,
     meshes: Vec<Mesh>,
     mesh: Mesh,
     nodes: usize,
@@ -139,15 +145,10 @@ impl Scene<'_> {
                 _ => return Err(SurfaceError::unsupported("glTF strips and fans")),
             }
             let positions = self.accessor(&primitive["attributes"]["POSITION"])?;
-            if positions.kind != "VEC3" || positions.component != 5126 {
-                return Err(SurfaceError::unsupported("glTF positions that are not three floats"));
+            if positions.kind != "VEC3" {
+                return Err(SurfaceError::damaged("glTF positions that are not three numbers"));
             }
-            let vertices: Vec<[f32; 3]> = positions
-                .items()
-                .map(|b| {
-                    std::array::from_fn(|k| f32::from_le_bytes([b[4 * k], b[4 * k + 1], b[4 * k + 2], b[4 * k + 3]]))
-                })
-                .collect();
+            let vertices: Vec<[f32; 3]> = positions.items().map(|item| positions.vector(item)).collect();
             let indices: Vec<u32> = if primitive["indices"].is_null() {
                 (0..vertices.len() as u32).collect()
             } else {
@@ -171,11 +172,12 @@ impl Scene<'_> {
         if !accessor["sparse"].is_null() {
             return Err(SurfaceError::unsupported("sparse glTF accessors"));
         }
-        let view = &self.json["bufferViews"][index(&accessor["bufferView"]).ok_or_else(damaged)?];
-        let buffer = self.buffers.get(index(&view["buffer"]).ok_or_else(damaged)?).ok_or_else(damaged)?;
-        let start = index(&view["byteOffset"]).unwrap_or(0);
-        let length = index(&view["byteLength"]).ok_or_else(damaged)?;
-        let bytes = buffer.get(start..).and_then(|rest| rest.get(..length)).ok_or_else(damaged)?;
+        let number = index(&accessor["bufferView"]).ok_or_else(damaged)?;
+        let view = &self.json["bufferViews"][number];
+        let bytes = match self.unpacked.get(&number) {
+            Some(bytes) => bytes.as_slice(),
+            None => part(&self.buffers, view).ok_or_else(damaged)?,
+        };
         let bytes = bytes.get(index(&accessor["byteOffset"]).unwrap_or(0)..).ok_or_else(damaged)?;
         let kind = accessor["type"].as_str().ok_or_else(damaged)?;
         let component = accessor["componentType"].as_u64().ok_or_else(damaged)?;
@@ -194,7 +196,8 @@ impl Scene<'_> {
         if stride < size || needed > bytes.len() {
             return Err(damaged());
         }
-        Ok(Accessor { bytes, kind, component, size, stride, count })
+        let normalized = accessor["normalized"].as_bool().unwrap_or(false);
+        Ok(Accessor { bytes, kind, component, normalized, size, stride, count })
     }
 }
 
@@ -203,6 +206,8 @@ struct Accessor<'a> {
     bytes: &'a [u8],
     kind: &'a str,
     component: u64,
+    /// Whole numbers stand for parts of the largest.
+    normalized: bool,
     size: usize,
     stride: usize,
     count: usize,
@@ -212,6 +217,72 @@ impl Accessor<'_> {
     fn items(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.count).map(|item| &self.bytes[item * self.stride..item * self.stride + self.size])
     }
+
+    /// Three numbers of whatever type (KHR_mesh_quantization allows bytes and shorts).
+    fn vector(&self, b: &[u8]) -> [f32; 3] {
+        let part = |value: f32, largest: f32| if self.normalized { (value / largest).max(-1.0) } else { value };
+        std::array::from_fn(|k| match self.component {
+            5120 => part(f32::from(b[k] as i8), 127.0),
+            5121 => part(f32::from(b[k]), 255.0),
+            5122 => part(f32::from(i16::from_le_bytes([b[2 * k], b[2 * k + 1]])), 32767.0),
+            5123 => part(f32::from(u16::from_le_bytes([b[2 * k], b[2 * k + 1]])), 65535.0),
+            5125 => u32::from_le_bytes([b[4 * k], b[4 * k + 1], b[4 * k + 2], b[4 * k + 3]]) as f32,
+            _ => f32::from_le_bytes([b[4 * k], b[4 * k + 1], b[4 * k + 2], b[4 * k + 3]]),
+        })
+    }
+}
+
+/// The bytes that a view, or the description of its compressed form, points to.
+fn part<'a>(buffers: &'a [Cow<'_, [u8]>], view: &Value) -> Option<&'a [u8]> {
+    let buffer = buffers.get(index(&view["buffer"])?)?;
+    buffer.get(index(&view["byteOffset"]).unwrap_or(0)..)?.get(..index(&view["byteLength"])?)
+}
+
+/// The views that are compressed by EXT_meshopt_compression. One whose filter or mode is not read stays packed, which
+/// an accessor of positions or indices finds out.
+fn unpacked(json: &Value, buffers: &[Cow<'_, [u8]>], limit: u64) -> Result<HashMap<usize, Vec<u8>>, SurfaceError> {
+    let damaged = || SurfaceError::damaged("a compressed glTF view that does not fit its buffer");
+    let mut views = HashMap::new();
+    let mut total = 0u64;
+    for (number, view) in list(json, "bufferViews").iter().enumerate() {
+        let packed = &view["extensions"][MESHOPT];
+        if packed.is_null() {
+            continue;
+        }
+        let count = index(&packed["count"]).ok_or_else(damaged)?;
+        let stride = index(&packed["byteStride"]).ok_or_else(damaged)?;
+        total = total.saturating_add((count as u64).saturating_mul(stride as u64));
+        if total > limit {
+            return Err(SurfaceError::limit(format!("compressed views of more than {limit} bytes")));
+        }
+        let stream = part(buffers, packed).ok_or_else(damaged)?;
+        let narrow = |indices: &[u32]| -> Result<Vec<u8>, SurfaceError> {
+            match stride {
+                2 => Ok(indices.iter().flat_map(|index| (*index as u16).to_le_bytes()).collect()),
+                4 => Ok(indices.iter().flat_map(|index| index.to_le_bytes()).collect()),
+                _ => Err(damaged()),
+            }
+        };
+        let bytes = match (packed["mode"].as_str(), packed["filter"].as_str().unwrap_or("NONE")) {
+            (Some("ATTRIBUTES"), "NONE") => meshopt::decode_vertices(stream, count, stride)?,
+            (Some("ATTRIBUTES"), "EXPONENTIAL") => {
+                let mut bytes = meshopt::decode_vertices(stream, count, stride)?;
+                for word in bytes.as_chunks_mut::<4>().0 {
+                    *word = meshopt::exponential(u32::from_le_bytes(*word)).to_le_bytes();
+                }
+                bytes
+            }
+            // Normals, tangents and rotations are not read.
+            (Some("ATTRIBUTES"), "OCTAHEDRAL" | "QUATERNION") => continue,
+            (Some("TRIANGLES"), "NONE") if count.is_multiple_of(3) => {
+                narrow(meshopt::decode_triangles(stream, count / 3)?.as_flattened())?
+            }
+            (Some("INDICES"), "NONE") => narrow(&meshopt::decode_indices(stream, count)?)?,
+            _ => return Err(damaged()),
+        };
+        views.insert(number, bytes);
+    }
+    Ok(views)
 }
 
 /// A node's own transform: a matrix (by columns), or translation, rotation and scale.

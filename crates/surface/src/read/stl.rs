@@ -12,6 +12,11 @@ pub(super) fn is_binary(bytes: &[u8]) -> bool {
     count(bytes).is_some_and(|count| count > 0 && bytes.len() == HEADER + RECORD * count)
 }
 
+/// Whether it is a binary file of no triangles.
+pub(super) fn is_empty(bytes: &[u8]) -> bool {
+    bytes.len() == HEADER && count(bytes) == Some(0)
+}
+
 fn count(bytes: &[u8]) -> Option<usize> {
     let word = bytes.get(80..84)?.first_chunk::<4>()?;
     Some(u32::from_le_bytes(*word) as usize)

@@ -58,12 +58,18 @@ fn elements(
     limit: u64,
     mut each: impl FnMut(&str, &Attributes<'_>) -> Result<(), SurfaceError>,
 ) -> Result<(), SurfaceError> {
+    let too_long = || SurfaceError::limit(format!("a part of more than {limit} bytes"));
     // One byte more than allowed is asked for, so that reaching the limit can be told from ending at it.
     let mut reader = Reader::from_reader(BufReader::new(part.take(limit + 1)));
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
-        let event = reader.read_event_into(&mut buffer).map_err(|error| damaged(&error))?;
+        let event = match reader.read_event_into(&mut buffer) {
+            Ok(event) => event,
+            // What was cut off at the limit is not damaged.
+            Err(_) if reader.get_ref().get_ref().limit() == 0 => return Err(too_long()),
+            Err(error) => return Err(damaged(&error)),
+        };
         match event {
             Event::Start(element) | Event::Empty(element) => {
                 each(element.local_name().as_ref(), &Attributes(&element))?;
@@ -72,7 +78,7 @@ fn elements(
             _ => {}
         }
         if reader.buffer_position() > limit {
-            return Err(SurfaceError::limit(format!("a part of more than {limit} bytes")));
+            return Err(too_long());
         }
     }
     Ok(())

@@ -1,46 +1,4 @@
-//! Numbers as text, and Wavefront OBJ.
-
-use rayon::prelude::*;
-
-use crate::Mesh;
-
-/// Lines formatted at a time.
-const CHUNK: usize = 8192;
-
-/// Wavefront OBJ, millimetres, z up.
-pub(super) fn obj(mesh: &Mesh, name: &str) -> Vec<u8> {
-    let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut parts = vec![format!("# ORFEAS, millimetres, z up\no {}\n", name.trim()).into_bytes()];
-    parts.extend(chunks(&mesh.vertices, |out, position| {
-        out.push(b'v');
-        for value in position {
-            out.push(b' ');
-            push_float(out, *value);
-        }
-        out.push(b'\n');
-    }));
-    parts.extend(chunks(&mesh.triangles, |out, triangle| {
-        out.push(b'f');
-        for vertex in triangle {
-            out.push(b' ');
-            push_integer(out, u64::from(*vertex) + 1);
-        }
-        out.push(b'\n');
-    }));
-    parts.concat()
-}
-
-/// Formats items in parallel; the parts are in order.
-pub(super) fn chunks<T: Sync>(items: &[T], each: impl Fn(&mut Vec<u8>, &T) + Sync) -> Vec<Vec<u8>> {
-    items
-        .par_chunks(CHUNK)
-        .map(|chunk| {
-            let mut out = Vec::with_capacity(chunk.len() * 40);
-            chunk.iter().for_each(|item| each(&mut out, item));
-            out
-        })
-        .collect()
-}
+//! Numbers as text.
 
 /// A number that reads back as the same f32 (for finite ones; others, which no mesh of ours has, become 0).
 pub(super) fn push_float(out: &mut Vec<u8>, value: f32) {
@@ -68,6 +26,27 @@ pub(super) fn push_integer(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// A number from -1 to 1 with four decimals, which is more than a normal needs.
+pub(super) fn push_unit(out: &mut Vec<u8>, value: f32) {
+    let scaled = (value * 10_000.0).round() as i32;
+    if scaled < 0 {
+        out.push(b'-');
+    }
+    let scaled = scaled.unsigned_abs();
+    push_integer(out, u64::from(scaled / 10_000));
+    let mut part = scaled % 10_000;
+    if part == 0 {
+        return;
+    }
+    out.push(b'.');
+    let mut place = 1000;
+    while part > 0 {
+        out.push(b'0' + (part / place) as u8);
+        part %= place;
+        place /= 10;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +61,13 @@ mod tests {
             push_float(&mut out, value);
             let back: f32 = String::from_utf8(out).unwrap().parse().unwrap();
             assert_eq!(back, if value.is_finite() { value } else { 0.0 });
+        }
+        for (value, expected) in
+            [(0.0, "0"), (-1.0, "-1"), (0.5, "0.5"), (-0.07, "-0.07"), (0.999_96, "1"), (1e-9, "0")]
+        {
+            let mut out = Vec::new();
+            push_unit(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
         let mut out = Vec::new();
         [0, 9, 10, 4_294_967_296].into_iter().for_each(|v| push_integer(&mut out, v));

@@ -51,10 +51,8 @@ const TILES: [Tile; 3] = [
     Tile { groups: 2, columns: 128, stages: 6, cost: 1.09 },
 ];
 /// Onto a residual.
-const TILES_ONTO: [Tile; 2] = [
-    Tile { groups: 3, columns: 128, stages: 5, cost: 1.0 },
-    Tile { groups: 2, columns: 128, stages: 6, cost: 1.08 },
-];
+const TILES_ONTO: [Tile; 2] =
+    [Tile { groups: 3, columns: 128, stages: 5, cost: 1.0 }, Tile { groups: 2, columns: 128, stages: 6, cost: 1.08 }];
 
 /// The tiles that an epilogue's kernel is compiled for.
 fn tiles_of(epilogue: u32) -> &'static [Tile] {
@@ -145,9 +143,8 @@ pub fn affine(x: &Array, weight: &Array, bias: Option<&Array>, after: After<'_>)
         Generation::Hopper => {
             let units = multiprocessors(x);
             let tiles = |tile: &Tile| batches * rows.div_ceil(64 * tile.groups) * columns.div_ceil(tile.columns);
-            let time = |tile: &Tile| {
-                tiles(tile).div_ceil(units) as f64 * (64 * tile.groups * tile.columns) as f64 * tile.cost
-            };
+            let time =
+                |tile: &Tile| tiles(tile).div_ceil(units) as f64 * (64 * tile.groups * tile.columns) as f64 * tile.cost;
             let fastest = tiles_of(number).iter().min_by(|a, b| time(a).total_cmp(&time(b)));
             let tile = fastest.copied().unwrap_or(TILES_ONTO[0]);
             let height = 64 * tile.groups;

@@ -1,0 +1,109 @@
+//! Mesh files on disk, and what is said of them.
+
+use std::fs::File;
+use std::path::Path;
+
+use orfeas_contract::{Format, PrintReport, WallSampling};
+use orfeas_surface::{FileOptions, Mesh};
+
+use crate::exit::{Ended, Exit, say};
+
+/// Larger files are not read.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// The format that a path's suffix names; STL where it has none.
+pub fn format_of(path: &Path) -> Result<Format, Exit> {
+    Ok(Format::of_file_name(&path.to_string_lossy()).map_err(Exit::usage)?.unwrap_or(Format::Stl))
+}
+
+/// The name of the object in a file.
+pub fn name_of(path: &Path) -> String {
+    path.file_stem().map_or_else(|| "mesh".into(), |stem| stem.to_string_lossy().into_owned())
+}
+
+/// A mesh from disk, in millimetres and Z up whatever its format.
+pub fn read_mesh(file: &Path) -> Result<Mesh, Exit> {
+    let usage = |error: std::io::Error| Exit::usage(format!("{}: {error}", file.display()));
+    let size = std::fs::metadata(file).map_err(usage)?.len();
+    if size > MAX_BYTES {
+        return Err(Exit::other(format!("{}: {size} bytes; at most {MAX_BYTES} are read", file.display())));
+    }
+    let bytes = std::fs::read(file).map_err(usage)?;
+    // What the bytes look like counts where the suffix says nothing.
+    let format = Format::of_file_name(&file.to_string_lossy()).ok().flatten();
+    orfeas_surface::read(&bytes, format).map_err(|error| Exit::other(format!("{}: {error}", file.display())))
+}
+
+/// Writes a mesh; a 3MF gets a picture where none is given.
+pub fn write_mesh(path: &Path, mesh: &Mesh, format: Format, options: &FileOptions<'_>) -> Ended {
+    let failed = |error: orfeas_surface::SurfaceError| Exit::other(format!("{}: {error}", path.display()));
+    let mut options = *options;
+    let drawn;
+    if format == Format::ThreeMf && options.thumbnail.is_none() {
+        drawn = orfeas_surface::thumbnail(mesh).map_err(failed)?;
+        options.thumbnail = Some(&drawn);
+    }
+    replace(path, |file| orfeas_surface::write_to(mesh, format, &options, file).map_err(failed))
+}
+
+/// Writes bytes to a file.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Ended {
+    replace(path, |file| std::io::Write::write_all(file, bytes).map_err(|error| cannot(path, &error)))
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Exit {
+    Exit::other(format!("{} cannot be written: {error}", path.display()))
+}
+
+/// Writes beside and renames, so that nobody ever sees half a file.
+fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Ended) -> Ended {
+    let failed = |error: std::io::Error| cannot(path, &error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut beside = tempfile::Builder::new().prefix(".orfeas-").tempfile_in(folder).map_err(failed)?;
+    fill(beside.as_file_mut())?;
+    // A temporary file is for its owner only; a mesh is a file like any other.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::Permissions::from_mode(0o644);
+        beside.as_file().set_permissions(mode).map_err(failed)?;
+    }
+    beside.persist(path).map(drop).map_err(|error| failed(error.error))
+}
+
+/// The print report, for people.
+pub fn report_lines(report: &PrintReport) {
+    let yes = |yes: bool| if yes { "yes" } else { "NO" };
+    let [x, y, z] = report.bounds_mm;
+    let genus = report.genus.map_or_else(|| "-".to_owned(), |genus| genus.to_string());
+    say(format!("  triangles   {}   vertices {}   pieces {}", report.triangles, report.vertices, report.components));
+    say(format!("  size        {x:.1} x {y:.1} x {z:.1} mm"));
+    say(format!("  volume      {:.2} cm3   surface {:.2} cm2", report.volume_cm3, report.area_cm2));
+    say(format!(
+        "  watertight  {}   manifold {}   oriented {}   genus {genus}",
+        yes(report.watertight),
+        yes(report.manifold),
+        yes(report.oriented)
+    ));
+    if let Some([x, y, z]) = report.centre_of_mass_mm {
+        say(format!("  centre      {x:.1}, {y:.1}, {z:.1} mm"));
+    }
+    if let (Some(wall), Some(sampling)) = (report.wall_thickness_mm, &report.wall_thickness_sampling) {
+        let WallSampling { samples, error_mm, .. } = sampling;
+        say(format!("  thinnest    {wall:.2} mm ({samples} rays, {error_mm:.2} mm apart)"));
+    }
+    say(format!("  overhang    {:.2} cm2 beyond 45 degrees, the build plate aside", report.overhang_cm2));
+    if let Some(error) = report.reduction_error_mm {
+        say(format!("  reduced     within {error:.3} mm"));
+    }
+    if report.removed_components > 0 {
+        say(format!("  left out    {} pieces too small to print", report.removed_components));
+    }
+    say(format!("  printable   {}", yes(report.printable())));
+    for reason in &report.reasons {
+        say(format!("              {reason}"));
+    }
+    for warning in &report.warnings {
+        say(format!("  warning     {warning}"));
+    }
+}
