@@ -26,11 +26,11 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// An object's description as it lies in the bucket (ADR-20's names).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct ObjectInfo {
-    name: String,
+pub(crate) struct ObjectInfo {
+    pub name: String,
     bucket: String,
-    nuid: String,
-    size: u64,
+    pub nuid: String,
+    pub size: u64,
     chunks: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
@@ -56,7 +56,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(digest: &[u8]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
