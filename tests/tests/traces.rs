@@ -91,7 +91,7 @@ async fn a_job_is_one_trace_across_all_services_and_their_logs() {
     let failed = loop {
         let ingest = pipeline.processes.iter().find(|process| process.service == Service::Ingest).unwrap().log_text();
         let lines = ingest.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        if let Some(line) = lines.into_iter().find(|line| line["message"] == "failed") {
+        if let Some(line) = lines.into_iter().find(|line| line["code"] == "no_subject") {
             break line;
         }
         assert!(Instant::now() < end, "{ingest}");

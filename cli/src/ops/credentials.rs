@@ -32,12 +32,18 @@ pub struct Credentials {
     #[arg(long)]
     rotate: bool,
     /// The three hosts of a cluster, each with its route port if that is not 6222; writes route.conf beside the hashes
-    #[arg(long, value_name = "HOST,HOST,HOST", value_delimiter = ',', num_args = 3)]
+    #[arg(long, value_name = "HOST,HOST,HOST", value_delimiter = ',')]
     cluster: Vec<String>,
 }
 
 impl Credentials {
     pub fn run(self) -> Ended {
+        if ![0, 3].contains(&self.cluster.len()) {
+            let named = self.cluster.len();
+            return Err(Exit::usage(format!(
+                "a cluster has three servers; --cluster names {named}, with commas between"
+            )));
+        }
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -151,7 +157,14 @@ mod tests {
         }
         assert_eq!(fs::metadata(folder.join("secrets")).unwrap().permissions().mode() & 0o777, 0o700);
 
-        credentials(folder, false).run().unwrap();
+        let clustered = |hosts: &[&str]| Credentials {
+            cluster: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            ..credentials(folder, false)
+        };
+        clustered(&["a", "b", "c:6333"]).run().unwrap();
+        let routes = fs::read_to_string(folder.join("nats/route.conf")).unwrap();
+        assert!(routes.contains("@a:6222\"") && routes.contains("@c:6333\""), "{routes}");
+        assert!(clustered(&["a", "b"]).run().is_err());
         assert_eq!(password("ingest"), before);
         credentials(folder, true).run().unwrap();
         assert_ne!(password("ingest"), before);

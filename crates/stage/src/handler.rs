@@ -229,7 +229,7 @@ impl<W: StageWork> StageHandler<W> {
     }
 
     async fn fail(&self, job: &Job, failure: Failure, delivery: &Delivery) -> (Counted, Outcome) {
-        tracing::info!(job = %job.id, stage = %failure.stage, code = %failure.code, message = failure.message, "failed");
+        tracing::info!(job = %job.id, stage = %failure.stage, code = %failure.code, reason = failure.message, "failed");
         match fail(&self.bus, job, failure, delivery).await {
             Ok(()) => (Counted::Failed, Outcome::Done),
             Err(error) => later(delivery, &error),
@@ -239,7 +239,7 @@ impl<W: StageWork> StageHandler<W> {
     /// A message that no service of ours wrote, or that another version did.
     async fn unreadable(&self, id: Option<JobId>, failure: Failure, delivery: &Delivery) -> (Counted, Outcome) {
         let Some(id) = id else {
-            tracing::error!(subject = delivery.subject, message = failure.message, "dropped: it names no job");
+            tracing::error!(subject = delivery.subject, reason = failure.message, "dropped: it names no job");
             return (Counted::Dropped, Outcome::Done);
         };
         let job = Job { id, trace: None, timings: Timings::default(), sequence: None, submitted: None };
