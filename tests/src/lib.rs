@@ -11,11 +11,13 @@ pub mod paths;
 pub mod pictures;
 mod pipeline;
 mod process;
+pub mod secured;
 mod server;
 
 pub use events::EventLog;
 pub use pipeline::{Pipeline, Said, Setup, default_limits, hashes, job, job_of_sequence, options};
 pub use process::{Process, without_settings};
+pub use secured::Secured;
 pub use server::TestServer;
 
 /// What a process that is a little slow is given; a machine under load needs it, a healthy run does not.

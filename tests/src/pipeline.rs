@@ -1,6 +1,7 @@
 //! A whole pipeline: a server, its topology, and every service as a process.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
@@ -10,13 +11,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use orfeas_bus::jobs;
 use orfeas_bus::topology::{Limits, Topology};
-use orfeas_bus::{Bus, Connection, objects};
+use orfeas_bus::{Bus, Connection, Credentials, objects};
 use orfeas_contract::{
     ArtifactRef, Completed, Event, EventBody, EventKind, Format, JobId, JobRecord, Options, subjects,
 };
 use orfeas_service::config::{ClientConfig, Service, Sources};
 
-use crate::{EventLog, PATIENCE, Process, TestServer};
+use crate::{EventLog, PATIENCE, Process, TestServer, secured};
 
 /// How a pipeline is set up.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Setup {
     pub services: &'static [Service],
     /// Filter of the services' logs.
     pub log: &'static str,
+    /// More flags of every service.
+    pub all: Vec<(&'static str, String)>,
     /// More flags of infer.
     pub infer: Vec<(&'static str, String)>,
 }
@@ -55,6 +58,7 @@ impl Default for Setup {
             topology: true,
             services: &[Service::Ingest, Service::Infer, Service::Export],
             log: "info",
+            all: Vec::new(),
             infer: Vec::new(),
         }
     }
@@ -105,11 +109,31 @@ impl Setup {
         pipeline
     }
 
-    /// Starts everything.
+    /// Starts everything. With `TEST_LEAST_PRIVILEGE` set, on the repository's own server configuration: every service is its
+    /// own user then, and the test is `admin`.
     pub async fn start_unready(self) -> Pipeline {
-        let server = TestServer::start();
-        let bus = Bus::connect(&Connection::plain(&server.url(), "tests")).await.expect("a connection");
-        let client = async_nats::connect(server.url()).await.expect("a connection");
+        if std::env::var_os("TEST_LEAST_PRIVILEGE").is_none() {
+            return self.start_on(TestServer::start()).await;
+        }
+        let (server, passwords) = TestServer::with_users();
+        self.start_as(server, Some(&passwords)).await
+    }
+
+    /// Starts everything on a server that is there, and may hold something.
+    pub async fn start_on(self, server: TestServer) -> Pipeline {
+        self.start_as(server, None).await
+    }
+
+    async fn start_as(self, server: TestServer, passwords: Option<&BTreeMap<String, PathBuf>>) -> Pipeline {
+        let mut connection = Connection::plain(&server.url(), "tests");
+        let mut options = async_nats::ConnectOptions::new();
+        if let Some(passwords) = passwords {
+            let password = std::fs::read_to_string(&passwords["admin"]).expect("the admin's password");
+            connection.credentials = Credentials::Password { user: "admin".to_owned(), password: password.clone() };
+            options = options.user_and_password("admin".to_owned(), password);
+        }
+        let bus = Bus::connect(&connection).await.expect("a connection");
+        let client = options.connect(server.url()).await.expect("a connection");
         let nats = jetstream::new(client);
         if self.topology {
             self.wired().apply(&bus).await.expect("the topology can be made");
@@ -121,6 +145,9 @@ impl Setup {
             for replica in 1..=replicas {
                 let name = format!("{service}-{replica}");
                 let mut process = Process::new(*service, &name, self.flags(*service, &server), server.folder());
+                if let Some(passwords) = passwords {
+                    process = process.with_environment(secured::environment(passwords, service.name()));
+                }
                 process.start();
                 processes.push(process);
             }
@@ -143,6 +170,7 @@ impl Setup {
             ("--shutdown-grace", seconds(self.grace)),
             ("--log-level", self.log.to_owned()),
         ];
+        flags.extend(self.all.iter().cloned());
         match service {
             Service::Infer => {
                 flags.push(("--engine", self.engine.to_owned()));
@@ -152,6 +180,8 @@ impl Setup {
             Service::Metrics => {
                 flags.push(("--poll-interval", "1s".to_owned()));
                 flags.push(("--checkpoint-interval", "1s".to_owned()));
+                flags.push(("--nats-monitor-urls", server.monitor()));
+                flags.push(("--watch-folders", server.folder().display().to_string()));
             }
             Service::Ingest | Service::Export | Service::Client => {}
         }

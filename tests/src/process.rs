@@ -169,6 +169,9 @@ impl Process {
 }
 
 fn served_at(line: &str) -> Option<SocketAddr> {
+    if let Ok(line) = serde_json::from_str::<serde_json::Value>(line) {
+        return line["address"].as_str()?.parse().ok();
+    }
     let rest = line.contains("health and metrics are served").then(|| line.split_once("address="))??.1;
     rest.split_whitespace().next()?.trim_matches('"').parse().ok()
 }

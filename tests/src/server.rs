@@ -28,34 +28,47 @@ impl TestServer {
         let config = folder.path().join("nats.conf");
         let store = folder.path().join("store");
         let text = format!(
-            "max_payload: 32MB\nwrite_deadline: 10s\njetstream {{ store_dir: {:?} }}\n",
+            "max_payload: 32MB\nwrite_deadline: 10s\nhttp: \"127.0.0.1:-1\"\njetstream {{ store_dir: {:?} }}\n",
             store.display().to_string()
         );
         fs::write(&config, text).expect("the server's configuration");
         Self::begin(folder, config, Vec::new())
     }
 
-    /// Starts one with the repository's own nats/server.conf, so with a user for each service; gives their passwords
-    /// as `nats/make-passwords.sh` made them, by variable.
+    /// Starts one with the repository's own nats/server.conf, so with a user for each service; gives the files with their
+    /// passwords, as `orfeas nats credentials` made them, by user.
     #[must_use]
-    pub fn with_users() -> (Self, BTreeMap<String, String>) {
+    pub fn with_users() -> (Self, BTreeMap<String, PathBuf>) {
+        Self::with_config("server.conf", &[])
+    }
+
+    /// The same with another file of nats/ and the variables that it wants.
+    #[must_use]
+    pub fn with_config(name: &str, more: &[(&str, String)]) -> (Self, BTreeMap<String, PathBuf>) {
         let folder = temporary();
         let nats = folder.path().join("nats");
         fs::create_dir(&nats).expect("a folder for the configuration");
-        for name in ["server.conf", "limits.conf", "users.conf", "make-passwords.sh"] {
+        for name in ["limits.conf", "users.conf", name] {
             fs::copy(paths::repository().join("nats").join(name), nats.join(name)).expect("the repository's nats/");
         }
-        let made = Command::new("sh").arg(nats.join("make-passwords.sh")).stderr(Stdio::null()).status();
-        assert!(made.is_ok_and(|status| status.success()), "nats/make-passwords.sh fails");
-        let text = fs::read_to_string(nats.join("passwords.env")).expect("the passwords");
-        let passwords: BTreeMap<String, String> =
-            text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
-        let mut environment: Vec<_> = passwords.clone().into_iter().collect();
+        let secrets = folder.path().join("secrets");
+        let mut make = Command::new(paths::orfeas());
+        let make =
+            make.args(["nats", "credentials", "--out"]).arg(&secrets).arg("--hashes").arg(nats.join("hashes.conf"));
+        let made = make.output().expect("orfeas can be run");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let passwords = fs::read_dir(&secrets).expect("the passwords").flatten().filter_map(|entry| {
+            let user = entry.file_name().to_string_lossy().strip_prefix("nats-")?.to_owned();
+            Some((user, entry.path()))
+        });
+        let passwords = passwords.collect();
+        let mut environment: Vec<(String, String)> =
+            more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let store = folder.path().join("store").display().to_string();
         // Where it listens is said by flags; the file wants the variable all the same.
         let places = [("NATS_LISTEN", "127.0.0.1:-1"), ("NATS_HTTP", "127.0.0.1:-1"), ("NATS_STORE_DIR", &store)];
         environment.extend(places.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        (Self::begin(folder, nats.join("server.conf"), environment), passwords)
+        (Self::begin(folder, nats.join(name), environment), passwords)
     }
 
     fn begin(folder: TempDir, config: PathBuf, environment: Vec<(String, String)>) -> Self {
@@ -71,6 +84,13 @@ impl TestServer {
     #[must_use]
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its monitoring port's address. Another one after every start.
+    #[must_use]
+    pub fn monitor(&self) -> String {
+        let ports = ports_in(&self.folder.path().join("ports")).expect("the server says its ports");
+        ports["monitoring"][0].as_str().expect("a monitoring port").to_owned()
     }
 
     /// Its folder, where the processes of its pipeline log too.
@@ -175,12 +195,15 @@ fn temporary() -> TempDir {
     tempfile::Builder::new().prefix("orfeas-test-").tempdir().expect("a temporary folder")
 }
 
-/// The port in the file that a nats-server writes into its `ports_file_dir`.
 fn port_in(folder: &Path) -> Option<u16> {
+    ports_in(folder)?["nats"][0].as_str()?.rsplit(':').next()?.trim_matches('/').parse().ok()
+}
+
+/// The file that a nats-server writes into its `ports_file_dir`.
+fn ports_in(folder: &Path) -> Option<serde_json::Value> {
     let file =
         fs::read_dir(folder).ok()?.flatten().find(|entry| entry.path().extension().is_some_and(|e| e == "ports"))?;
-    let json: serde_json::Value = serde_json::from_slice(&fs::read(file.path()).ok()?).ok()?;
-    json["nats"][0].as_str()?.rsplit(':').next()?.trim_matches('/').parse().ok()
+    serde_json::from_slice(&fs::read(file.path()).ok()?).ok()
 }
 
 impl Drop for TestServer {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use async_nats::{ConnectOptions, Event};
+use async_nats::{ConnectError, ConnectErrorKind, ConnectOptions, Event};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -88,6 +88,42 @@ impl Connection {
     }
 }
 
+fn servers(settings: &Connection) -> String {
+    // An address may carry a password.
+    let shown = |url: &String| url.rsplit_once('@').map_or_else(|| url.clone(), |(_, host)| host.to_owned());
+    settings.urls.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+fn unreachable(settings: &Connection, error: ConnectError) -> BusError {
+    BusError::caused(BusErrorKind::Unreachable, format!("cannot connect to NATS at {}", servers(settings)), error)
+}
+
+/// Whether the TLS handshake failed. Most of its errors come as I/O errors with invalid data.
+fn about_tls(error: &ConnectError) -> bool {
+    use std::error::Error as _;
+    let invalid = |source: &std::io::Error| source.kind() == std::io::ErrorKind::InvalidData;
+    error.kind() == ConnectErrorKind::Tls
+        || (error.kind() == ConnectErrorKind::Io && error.source().and_then(|e| e.downcast_ref()).is_some_and(invalid))
+}
+
+/// What to change where a server answered and will not have us; none for a server that is away.
+fn refusal(settings: &Connection, error: &ConnectError) -> Option<String> {
+    let server = servers(settings);
+    match (error.kind(), &settings.credentials) {
+        (ConnectErrorKind::AuthorizationViolation, Credentials::None) => {
+            Some(format!("NATS at {server} asks who we are; set ORFEAS_NATS_USER and ORFEAS_NATS_PASSWORD_FILE"))
+        }
+        (ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication, _) => {
+            Some(format!("NATS at {server} does not accept our user and password"))
+        }
+        _ if about_tls(error) => Some(format!(
+            "the TLS connection to NATS at {server} fails; ORFEAS_NATS_TLS_CA_FILE names the authority to trust, and \
+             ORFEAS_NATS_TLS_CERT_FILE and _KEY_FILE our own certificate where the server asks for one"
+        )),
+        _ => None,
+    }
+}
+
 /// A connection to the bus. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Bus {
@@ -130,9 +166,6 @@ impl Bus {
                     }
                 }
             });
-        if settings.wait_for_server {
-            options = options.retry_on_initial_connect();
-        }
         options = match &settings.credentials {
             Credentials::None => options,
             Credentials::Password { user, password } => options.user_and_password(user.clone(), password.clone()),
@@ -155,10 +188,18 @@ impl Bus {
                 url.parse().map_err(config(format!("{url:?} is no NATS address (nats://host:port)")))?;
             addresses.push(address);
         }
-        let client = options.connect(addresses).await.map_err(|error| {
-            let what = format!("cannot connect to NATS at {}", settings.urls.join(", "));
-            BusError::caused(BusErrorKind::Unreachable, what, error)
-        })?;
+        let client = match options.clone().connect(addresses.clone()).await {
+            Ok(client) => client,
+            Err(error) => match refusal(settings, &error) {
+                None if settings.wait_for_server => {
+                    let waits = options.retry_on_initial_connect().connect(addresses).await;
+                    waits.map_err(|error| unreachable(settings, error))?
+                }
+                None => return Err(unreachable(settings, error)),
+                // Waiting would not mend it.
+                Some(sentence) => return Err(BusError::caused(BusErrorKind::Config, sentence, error)),
+            },
+        };
         Ok(Self::over(client, connects))
     }
 

@@ -26,6 +26,7 @@ pub struct Entry<T> {
 pub(crate) struct Stored {
     pub payload: Bytes,
     pub sequence: u64,
+    pub time: orfeas_contract::Timestamp,
 }
 
 impl Bus {
@@ -36,7 +37,9 @@ impl Bus {
         let handle = handle.map_err(|error| BusError::caused(BusErrorKind::Unreachable, unreachable(), error))?;
         match timeout(CALL_TIMEOUT, handle.direct_get_last_for_subject(subject)).await {
             Err(_) => Err(BusError::new(BusErrorKind::Unreachable, format!("reading {subject}: no answer in time"))),
-            Ok(Ok(message)) => Ok(Some(Stored { payload: message.payload, sequence: message.sequence })),
+            Ok(Ok(message)) => {
+                Ok(Some(Stored { payload: message.payload, sequence: message.sequence, time: message.time }))
+            }
             Ok(Err(error)) => match error.kind() {
                 DirectGetErrorKind::NotFound => Ok(None),
                 _ => Err(BusError::caused(BusErrorKind::Unreachable, unreachable(), error)),

@@ -16,8 +16,10 @@ pub mod dead;
 pub mod events;
 pub mod jobs;
 pub mod kv;
+pub mod litter;
 pub mod objects;
 pub mod observe;
+pub mod snapshot;
 pub mod topology;
 pub mod work;
 

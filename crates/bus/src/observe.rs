@@ -31,6 +31,10 @@ pub struct StreamNumbers {
     pub messages: u64,
     /// Bytes of it.
     pub bytes: u64,
+    /// Bytes that it may hold; 0: no limit.
+    pub max_bytes: u64,
+    /// Age of its first message in seconds; 0 where there is none.
+    pub oldest_seconds: f64,
     /// Its last sequence.
     pub last_sequence: u64,
 }
@@ -68,11 +72,15 @@ pub async fn streams(bus: &Bus, topology: &Topology) -> Result<Vec<StreamNumbers
     let mut numbers = Vec::new();
     for summary in topology.streams() {
         let stream = bus.context.get_stream(&summary.name).await.map_err(|error| trouble(&summary.name, error))?;
-        let state = &stream.cached_info().state;
+        let info = stream.cached_info();
+        let state = &info.state;
+        let oldest = orfeas_contract::seconds_between(state.first_timestamp, orfeas_contract::now());
         numbers.push(StreamNumbers {
             stream: summary.name,
             messages: state.messages,
             bytes: state.bytes,
+            max_bytes: info.config.max_bytes.try_into().unwrap_or(0),
+            oldest_seconds: if state.messages == 0 { 0.0 } else { oldest.max(0.0) },
             last_sequence: state.last_sequence,
         });
     }

@@ -25,7 +25,6 @@ const MAX_PICTURE_MESSAGE: i32 = 31 * 1024 * 1024;
 const MAX_SMALL_MESSAGE: i32 = 64 * 1024;
 /// A checkpoint has some ten kilobytes.
 const METRICS_MAX_BYTES: u64 = 16 * 1024 * 1024;
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Sizes and ages that a deployment may set. Their defaults stand in the table of settings (`orfeas-service`) alone.
 #[derive(Clone, Debug)]
@@ -40,6 +39,10 @@ pub struct Limits {
     pub events_max_bytes: u64,
     /// How long events are kept.
     pub events_max_age: Duration,
+    /// Bytes of dead letters.
+    pub dead_max_bytes: u64,
+    /// How long dead letters are kept.
+    pub dead_max_age: Duration,
     /// Bytes of the bucket for large pictures.
     pub uploads_max_bytes: u64,
     /// Bytes of prepared pictures.
@@ -139,8 +142,8 @@ impl Topology {
                 ..base(&limits, subjects::STREAM_EVENTS, vec![subjects::EVENTS_ALL.into()])
             },
             StreamConfig {
-                max_age: 30 * DAY,
-                max_bytes: 1 << 30,
+                max_age: limits.dead_max_age,
+                max_bytes: signed(limits.dead_max_bytes),
                 max_message_size: MAX_PICTURE_MESSAGE,
                 discard: DiscardPolicy::Old,
                 ..base(&limits, subjects::STREAM_DEAD, vec![subjects::DEAD_ALL.into(), EXHAUSTED_ADVISORIES.into()])

@@ -101,11 +101,44 @@ impl TraceParent {
         }
     }
 
+    /// The trace of a job whose client gave none: the same at every delivery of the same message.
+    #[must_use]
+    pub fn derived(job: &JobId, source: &crate::Source) -> Self {
+        let message = format!("{job} {} {}", source.sequence, source.stored_nanos);
+        let (high, low) = (fnv(b'a', &message), fnv(b'b', &message));
+        Self(format!("00-{high:016x}{low:016x}-{}-01", Self::span_of(job)))
+    }
+
+    /// The id of a job's own span, which follows from the job.
+    #[must_use]
+    pub fn span_of(job: &JobId) -> String {
+        format!("{:016x}", fnv(b's', job.as_str()))
+    }
+
+    /// The trace's id, 32 hexadecimal digits.
+    #[must_use]
+    pub fn trace_id(&self) -> &str {
+        // Checked where it was made: four parts with dashes between.
+        self.0.split('-').nth(1).unwrap_or_default()
+    }
+
+    /// The id of the span that the job was sent from, 16 hexadecimal digits.
+    #[must_use]
+    pub fn parent_id(&self) -> &str {
+        self.0.split('-').nth(2).unwrap_or_default()
+    }
+
     /// The header's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// FNV-1a, never 0: an id that is the same in every version and on every machine, and need not be secret.
+fn fnv(salt: u8, text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    std::iter::once(salt).chain(text.bytes()).fold(0xcbf2_9ce4_8422_2325, step).max(1)
 }
 
 /// What every work message carries of its job.
@@ -175,6 +208,17 @@ mod tests {
         for bad in ["", "00", zero, control] {
             assert!(TraceParent::parse(bad).is_none(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_derived_trace_is_well_formed_and_the_same_again() {
+        let (job, source) = (JobId::parse("duck").unwrap(), crate::Source { sequence: 7, stored_nanos: 12 });
+        let trace = TraceParent::derived(&job, &source);
+        assert_eq!(TraceParent::parse(trace.as_str()), Some(trace.clone()));
+        assert_eq!(TraceParent::derived(&job, &source), trace);
+        assert_eq!(trace.parent_id(), TraceParent::span_of(&job));
+        let other = TraceParent::derived(&job, &crate::Source { sequence: 8, stored_nanos: 12 });
+        assert_ne!(other.trace_id(), trace.trace_id());
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! The health server: `/livez`, `/readyz`, `/metrics`.
+//! The health server: `/livez`, `/readyz`, `/metrics`, `/loglevel`, and what pages a service adds.
 
 use std::net::SocketAddr;
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{StatusCode, Uri, header::CONTENT_TYPE},
     response::IntoResponse,
     routing::get,
 };
 use prometheus::{IntGauge, Registry, TextEncoder};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{metrics::Metric, readiness::Readiness, shutdown::Shutdown};
+use crate::{metrics::Metric, pages::Pages, readiness::Readiness, shutdown::Shutdown, telemetry};
 
 /// Why the health server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,7 @@ pub struct HealthServer {
 struct Served {
     registry: Registry,
     readiness: Readiness,
+    pages: Pages,
     ready: IntGauge,
 }
 
@@ -71,6 +72,7 @@ pub async fn serve(
     address: SocketAddr,
     registry: Registry,
     readiness: Readiness,
+    pages: Pages,
     shutdown: Shutdown,
 ) -> Result<HealthServer, HealthError> {
     let bind = |source| HealthError::Bind { address, source };
@@ -81,7 +83,9 @@ pub async fn serve(
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .with_state(Served { registry, readiness, ready });
+        .route("/loglevel", get(async || telemetry::level() + "\n").put(set_level))
+        .fallback(page)
+        .with_state(Served { registry, readiness, pages, ready });
     let task = tokio::spawn(async move {
         let end = async move { shutdown.requested().await };
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(end).await {
@@ -95,6 +99,21 @@ async fn readyz(State(served): State<Served>) -> impl IntoResponse {
     match served.readiness.reason() {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    }
+}
+
+/// Takes effect at once and until the service ends; the configuration is what the next start goes by.
+async fn set_level(directives: String) -> impl IntoResponse {
+    match telemetry::set_level(directives.trim()) {
+        Ok(()) => (StatusCode::OK, format!("{}\n", telemetry::level())),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
+}
+
+async fn page(State(served): State<Served>, uri: Uri) -> impl IntoResponse {
+    match served.pages.get(uri.path()) {
+        Some(json) => (StatusCode::OK, [(CONTENT_TYPE, "application/json")], json),
+        None => (StatusCode::NOT_FOUND, [(CONTENT_TYPE, "text/plain")], "there is no such page\n".to_owned()),
     }
 }
 
@@ -127,7 +146,8 @@ mod tests {
     async fn it_tells_life_readiness_and_metrics_until_it_is_ended() {
         let (readiness, shutdown) = (Readiness::new(), Shutdown::new());
         let any = "127.0.0.1:0".parse().unwrap();
-        let server = serve(any, Registry::new(), readiness.clone(), shutdown.clone()).await.unwrap();
+        let pages = Pages::default();
+        let server = serve(any, Registry::new(), readiness.clone(), pages.clone(), shutdown.clone()).await.unwrap();
         assert!(get(server.address, "/livez").await.ends_with("\r\n\r\nok"));
         readiness.not_ready("engine", "the model loads");
         let answer = get(server.address, "/readyz").await;
@@ -138,7 +158,21 @@ mod tests {
         let answer = get(server.address, "/metrics").await;
         assert!(answer.contains("orfeas_ready 1") && answer.contains("text/plain; version=0.0.4"), "{answer}");
 
-        let taken = serve(server.address, Registry::new(), readiness, shutdown.clone()).await.unwrap_err().to_string();
+        assert!(get(server.address, "/jobs").await.starts_with("HTTP/1.1 404"));
+        pages.show("/jobs", "[]");
+        let answer = get(server.address, "/jobs").await;
+        assert!(
+            answer.contains("application/json")
+                && answer.ends_with(
+                    "
+
+[]"
+                ),
+            "{answer}"
+        );
+
+        let taken =
+            serve(server.address, Registry::new(), readiness, pages, shutdown.clone()).await.unwrap_err().to_string();
         assert!(taken.contains("another program has the port") && taken.contains("ORFEAS_HTTP_LISTEN"), "{taken}");
         shutdown.request();
         server.task.await.unwrap();

@@ -7,9 +7,11 @@ use prometheus::Registry;
 use crate::{
     config::{HttpConfig, Invocation, Service, ServiceConfig, Sources},
     health, metrics,
+    pages::Pages,
     readiness::Readiness,
     shutdown::Shutdown,
     telemetry,
+    trace::Tracer,
 };
 
 /// What a service is given beside its configuration.
@@ -23,6 +25,10 @@ pub struct Context {
     pub readiness: Readiness,
     /// The metrics that `/metrics` shows.
     pub registry: Registry,
+    /// Pages that the service adds to its listener.
+    pub pages: Pages,
+    /// Where spans are told.
+    pub tracer: Tracer,
     /// Where the health server listens, if it does.
     pub http_address: Option<SocketAddr>,
 }
@@ -55,15 +61,18 @@ enum RunError {
 pub async fn start(
     service: Service,
     http: HttpConfig,
+    tracer: Tracer,
     shutdown: Shutdown,
     health_end: Shutdown,
 ) -> Result<Context, health::HealthError> {
     let registry = Registry::new();
     metrics::build_info(service, &registry)?;
     let readiness = Readiness::new();
-    let mut context = Context { service, shutdown, readiness, registry, http_address: None };
+    let pages = Pages::default();
+    let mut context = Context { service, shutdown, readiness, registry, pages, tracer, http_address: None };
     if let Some(address) = http.listen {
-        let server = health::serve(address, context.registry.clone(), context.readiness.clone(), health_end).await?;
+        let Context { registry, readiness, pages, .. } = context.clone();
+        let server = health::serve(address, registry, readiness, pages, health_end).await?;
         tracing::info!(%service, address = %server.address, "health and metrics are served");
         context.http_address = Some(server.address);
     }
@@ -144,7 +153,8 @@ where
     let health_end = Shutdown::new();
     let (http, grace) = (config.common().http, config.common().shutdown_grace);
     tracing::info!(service = %C::SERVICE, version = env!("CARGO_PKG_VERSION"), ?config, "starting");
-    let context = start(C::SERVICE, http, shutdown.clone(), health_end.clone()).await?;
+    let tracer = Tracer::start(C::SERVICE, config.common().otlp_endpoint.as_ref());
+    let context = start(C::SERVICE, http, tracer.clone(), shutdown.clone(), health_end.clone()).await?;
     let readiness = context.readiness.clone();
     let mut service = tokio::spawn(run(config, context));
     let ended = tokio::select! {
@@ -160,6 +170,7 @@ where
             }
         }
     };
+    tracer.flush().await;
     health_end.request();
     match ended {
         Ok(Ok(())) => Ok(()),

@@ -18,13 +18,14 @@ fn main() -> ExitCode {
     if let Some(at) = arguments.iter().position(|argument| argument == "serve") {
         return run_service(arguments[at..].to_vec(), service);
     }
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         ("mistakes_end_with_2_and_are_all_listed", mistakes_end_with_2_and_are_all_listed),
         ("the_configuration_is_printed_without_secrets", the_configuration_is_printed_without_secrets),
         ("an_error_ends_with_1_and_one_sentence", an_error_ends_with_1_and_one_sentence),
         ("a_panic_is_logged_and_ends_with_1", a_panic_is_logged_and_ends_with_1),
         ("a_signal_ends_it_well", a_signal_ends_it_well),
         ("a_second_signal_ends_it_at_once", a_second_signal_ends_it_at_once),
+        ("the_log_level_changes_while_it_runs", the_log_level_changes_while_it_runs),
     ];
     for (name, test) in tests {
         println!("test {name}");
@@ -138,4 +139,28 @@ fn a_second_signal_ends_it_at_once() {
     wait_for("the end's announcement", || get(&address, "/readyz").contains("shutdown: the service is ending"));
     signal(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+fn the_log_level_changes_while_it_runs() {
+    let (mut child, address, mut log) = started("x");
+    let put = |level: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "PUT /loglevel HTTP/1.0\r\nContent-Length: {}\r\n\r\n{level}", level.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(get(&address, "/loglevel").ends_with("\r\n\r\ninfo\n"));
+    let refused = put("inof");
+    assert!(refused.starts_with("HTTP/1.0 400") && refused.contains("is no log level"), "{refused}");
+    assert!(put("orfeas_service=debug,warn").starts_with("HTTP/1.0 200"));
+    let level = get(&address, "/loglevel");
+    assert!(level.contains("orfeas_service=debug"), "{level}");
+    let mut line = String::new();
+    while !line.contains("the log level was changed") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "the change is not in the log");
+    }
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }

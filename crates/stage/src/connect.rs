@@ -76,6 +76,8 @@ pub fn limits(topology: &TopologyConfig, work: &WorkConfig) -> Limits {
         work_max_messages: topology.work_max_messages,
         events_max_bytes: topology.events_max_bytes,
         events_max_age: topology.events_max_age,
+        dead_max_bytes: topology.dead_max_bytes,
+        dead_max_age: topology.dead_max_age,
         uploads_max_bytes: topology.uploads_max_bytes,
         prepared_max_bytes: topology.prepared_max_bytes,
         fields_max_bytes: topology.fields_max_bytes,

@@ -7,11 +7,13 @@ use orfeas_bus::cancel::Cancellations;
 use orfeas_bus::jobs::{self, Admission};
 use orfeas_bus::work::{Delivery, Handler, Outcome, retry_delay};
 use orfeas_bus::{Bus, BusError, BusErrorKind, dead};
-use orfeas_contract::{Code, Event, Failure, JobId, Stage, Timings, TraceParent, WorkCommon, subjects};
+use orfeas_contract::{Code, Event, Failure, JobId, Stage, Timestamp, Timings, TraceParent, WorkCommon, subjects};
 use orfeas_service::Readiness;
 use orfeas_service::metrics::{Outcome as Counted, StageMetrics};
+use orfeas_service::trace::{Span, Tracer};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// What every stage knows of a job.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Job {
     pub timings: Timings,
     /// The client's message, where this stage knows it.
     pub sequence: Option<u64>,
+    /// When the client's message was stored, where this stage knows it.
+    pub submitted: Option<Timestamp>,
 }
 
 /// How an attempt ended well.
@@ -102,8 +106,9 @@ where
         let sentence = format!("The work message cannot be read: {error}.");
         (subjects::job_of(&delivery.subject), Failure::new(stage, Code::Internal, sentence))
     })?;
-    let WorkCommon { job, traceparent, timings, .. } = work.as_ref();
-    let job = Job { id: job.clone(), trace: traceparent.clone(), timings: *timings, sequence: None };
+    let WorkCommon { job, traceparent, timings, submitted, .. } = work.as_ref();
+    let (trace, submitted) = (traceparent.clone(), Some(*submitted));
+    let job = Job { id: job.clone(), trace, timings: *timings, sequence: None, submitted };
     Ok((job, work))
 }
 
@@ -115,6 +120,7 @@ pub struct StageHandler<W> {
     pub(crate) metrics: StageMetrics,
     pub(crate) cancellations: Cancellations,
     pub(crate) readiness: Readiness,
+    pub(crate) tracer: Tracer,
     pub(crate) max_attempts: u64,
 }
 
@@ -138,7 +144,41 @@ impl<W: StageWork> StageHandler<W> {
             Ok(read) => read,
             Err((id, failure)) => return self.unreadable(id, failure, delivery).await,
         };
-        match self.stage.admit(&job, &task, delivery).await {
+        // Every line of the log within it names the job and its trace.
+        let trace = job.trace.as_ref().map(TraceParent::trace_id);
+        let span = tracing::info_span!("job", job = %job.id, trace, stage = %W::STAGE, attempt = delivery.attempt);
+        let begun = orfeas_contract::now();
+        let (counted, outcome) = self.attempt_job(&job, &task, delivery).instrument(span).await;
+        self.trace(&job, begun, delivery, counted, &outcome);
+        (counted, outcome)
+    }
+
+    /// Tells the attempt, and where it ended the job, the whole job.
+    fn trace(&self, job: &Job, begun: Timestamp, delivery: &Delivery, counted: Counted, outcome: &Outcome) {
+        let Some(trace) = &job.trace else { return };
+        let error = match (counted, outcome) {
+            (Counted::Failed, _) => Some("the job failed".to_owned()),
+            (_, Outcome::Retry { why, .. }) => Some(why.clone()),
+            _ => None,
+        };
+        let attributes = vec![
+            ("orfeas.attempt", delivery.attempt.into()),
+            ("orfeas.outcome", counted.name().into()),
+            ("messaging.system", "nats".into()),
+            ("messaging.destination.name", delivery.subject.as_str().into()),
+        ];
+        let (name, ended) = (format!("orfeas.{}", W::STAGE), orfeas_contract::now());
+        let span = Span { job: &job.id, trace, name, begun, ended, attributes, error };
+        self.tracer.attempt(&span);
+        let over = counted == Counted::Failed || (counted == Counted::Done && W::STAGE == Stage::Export);
+        if let Some(submitted) = job.submitted.filter(|_| over) {
+            let attributes = vec![("orfeas.stage", W::STAGE.name().into())];
+            self.tracer.job(&Span { name: "orfeas.job".to_owned(), begun: submitted, attributes, ..span });
+        }
+    }
+
+    async fn attempt_job(&self, job: &Job, task: &W::Task, delivery: &Delivery) -> (Counted, Outcome) {
+        match self.stage.admit(job, task, delivery).await {
             Ok(Admission::Go) => {}
             Ok(Admission::Ended) => return (Counted::Dropped, Outcome::Done),
             Err(error) if error.kind() == BusErrorKind::NotFound => {
@@ -154,12 +194,12 @@ impl<W: StageWork> StageHandler<W> {
                 W::STAGE,
                 delivery.attempt - 1
             );
-            return self.fail(&job, Failure::new(W::STAGE, Code::AttemptsExhausted, sentence), delivery).await;
+            return self.fail(job, Failure::new(W::STAGE, Code::AttemptsExhausted, sentence), delivery).await;
         }
         let in_hand = self.cancellations.take(&job.id);
         let cancel = in_hand.token();
         let worked = tokio::select! {
-            worked = self.stage.work(&job, &task, delivery, cancel) => worked,
+            worked = self.stage.work(job, task, delivery, cancel) => worked,
             () = cancel.cancelled() => Err(Halt::Cancelled),
         };
         match worked {
@@ -172,7 +212,7 @@ impl<W: StageWork> StageHandler<W> {
             Err(Halt::Failed(failure)) if failure.code.retryable() && delivery.attempt < self.max_attempts => {
                 (Counted::Retry, Outcome::Retry { after: retry_delay(delivery.attempt), why: failure.message })
             }
-            Err(Halt::Failed(failure)) => self.fail(&job, failure, delivery).await,
+            Err(Halt::Failed(failure)) => self.fail(job, failure, delivery).await,
             // While the server is away the attempts do not run out: they are its failures, not the job's.
             Err(Halt::Bus(error)) if error.transient() || delivery.attempt < self.max_attempts => {
                 later(delivery, &error)
@@ -183,13 +223,13 @@ impl<W: StageWork> StageHandler<W> {
                     BusErrorKind::Damaged => Code::ObjectDamaged,
                     _ => Code::Internal,
                 };
-                self.fail(&job, Failure::new(W::STAGE, code, error.to_string()), delivery).await
+                self.fail(job, Failure::new(W::STAGE, code, error.to_string()), delivery).await
             }
         }
     }
 
     async fn fail(&self, job: &Job, failure: Failure, delivery: &Delivery) -> (Counted, Outcome) {
-        tracing::info!(job = %job.id, stage = %failure.stage, code = %failure.code, message = failure.message, "failed");
+        tracing::info!(job = %job.id, stage = %failure.stage, code = %failure.code, reason = failure.message, "failed");
         match fail(&self.bus, job, failure, delivery).await {
             Ok(()) => (Counted::Failed, Outcome::Done),
             Err(error) => later(delivery, &error),
@@ -199,10 +239,10 @@ impl<W: StageWork> StageHandler<W> {
     /// A message that no service of ours wrote, or that another version did.
     async fn unreadable(&self, id: Option<JobId>, failure: Failure, delivery: &Delivery) -> (Counted, Outcome) {
         let Some(id) = id else {
-            tracing::error!(subject = delivery.subject, message = failure.message, "dropped: it names no job");
+            tracing::error!(subject = delivery.subject, reason = failure.message, "dropped: it names no job");
             return (Counted::Dropped, Outcome::Done);
         };
-        let job = Job { id, trace: None, timings: Timings::default(), sequence: None };
+        let job = Job { id, trace: None, timings: Timings::default(), sequence: None, submitted: None };
         self.fail(&job, failure, delivery).await
     }
 }

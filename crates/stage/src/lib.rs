@@ -41,6 +41,7 @@ pub async fn run<W: StageWork>(
         metrics,
         cancellations,
         readiness: context.readiness.clone(),
+        tracer: context.tracer.clone(),
         max_attempts: common.work.max_attempts,
     };
     let queue = queue(common, stream_of(W::STAGE), W::STAGE.name(), concurrency);

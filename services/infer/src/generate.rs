@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use orfeas_bus::jobs::{self, Admission};
 use orfeas_bus::work::Delivery;
-use orfeas_bus::{Bus, BusError, client, events, objects};
+use orfeas_bus::{Bus, BusError, BusErrorKind, client, events, objects};
 use orfeas_contract::{
     Code, Event, EventBody, EventKind, ExportWork, Failure, Generated, InferWork, JobId, Progress, Stage, StageTiming,
     State, WorkCommon, seconds_between, subjects,
@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::device::{Device, Step, Update};
+use crate::phases::Phases;
 use crate::resume::{self, Kept};
 
 /// The stage `infer`.
@@ -27,6 +28,8 @@ pub struct Generate {
     pub engine: &'static str,
     /// Steps between stored latents; 0: none are stored.
     pub checkpoint_every: u32,
+    /// How long the engine's phases take.
+    pub phases: Phases,
 }
 
 /// The prepared picture is ours, but it came through a store that others can write to.
@@ -70,7 +73,18 @@ impl StageWork for Generate {
             return self.hand_over(job, work, event).await;
         }
         let begun = orfeas_contract::now();
-        let picture = picture(objects::get(&self.bus, &work.picture).await?).await?;
+        let picture = match objects::get(&self.bus, &work.picture).await {
+            Ok(bytes) => picture(bytes).await?,
+            // It goes when the next stage has taken over; a message that comes again after that (a stream put back from
+            // a backup counts its deliveries anew) finds what the stage said then.
+            Err(error) if error.kind() == BusErrorKind::NotFound => {
+                return match events::find(&self.bus, EventKind::Generated, &job.id).await? {
+                    Some(event) => self.hand_over(job, work, event).await,
+                    None => Err(error.into()),
+                };
+            }
+            Err(error) => return Err(error.into()),
+        };
         let (bytes, provenance) = self.field(job, work, delivery, picture, cancel).await?;
         let name = format!("{}/{}.field", job.id, attempt_token(delivery.attempt));
         let artifact = objects::put(&self.bus, subjects::BUCKET_FIELDS, &name, bytes).await?;
@@ -138,9 +152,13 @@ impl Generate {
         let (progress, mut steps) = mpsc::channel(64);
         let compute = self.device.generate(picture, request, stop, progress, self.checkpoint_every);
         let tell = async {
+            let mut clock = self.phases.clock();
             while let Some(update) = steps.recv().await {
                 match update {
-                    Update::Step(step) => self.tell(job, delivery, step).await,
+                    Update::Step(step) => {
+                        clock.at(&step.phase);
+                        self.tell(job, delivery, step).await;
+                    }
                     Update::Keep(resume) => resume::keep(&self.bus, &job.id, delivery.attempt, &kept, &resume).await,
                 }
             }

@@ -5,6 +5,7 @@
 
 mod device;
 mod generate;
+mod phases;
 mod resume;
 mod spec;
 
@@ -31,7 +32,8 @@ pub async fn run(config: InferConfig, context: Context) -> Result<(), ServiceErr
     let device = device::Device::start(spec::of(&config)?, progress)?;
     let loaded = device.loaded();
     let checkpoint_every = config.checkpoint_every;
-    let stage = generate::Generate { bus: bus.clone(), device, engine: name, checkpoint_every };
+    let phases = phases::Phases::new(name, &context.registry).map_err(ServiceError::Metric)?;
+    let stage = generate::Generate { bus: bus.clone(), device, engine: name, checkpoint_every, phases };
     let load = async {
         loaded.await?;
         gauge.set(1.0);

@@ -50,6 +50,7 @@ impl Janitor {
                     trace,
                     timings: Timings::default(),
                     sequence: Some(message.sequence),
+                    submitted: None,
                 })
             }
             Stage::Infer | Stage::Export => subjects::job_of(&message.subject).map(|id| Job {
@@ -57,6 +58,7 @@ impl Janitor {
                 trace: None,
                 timings: Timings::default(),
                 sequence: None,
+                submitted: None,
             }),
         };
         if let Some(job) = job {

@@ -8,7 +8,7 @@ use orfeas_bus::work::Delivery;
 use orfeas_bus::{Bus, BusError, BusErrorKind, client, events, objects};
 use orfeas_contract::{
     Accepted, Code, Event, EventBody, EventKind, Failure, InferWork, JobId, Options, Prepared, Stage, StageTiming,
-    Timings, WorkCommon, seconds_between, subjects,
+    Timings, TraceParent, WorkCommon, seconds_between, subjects,
 };
 use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token};
 use orfeas_vision::{Limits, Matting};
@@ -32,7 +32,17 @@ impl StageWork for TakeIn {
 
     fn read(&self, delivery: &Delivery) -> Result<(Job, Submission), (Option<JobId>, Failure)> {
         let (id, trace, submission) = Submission::read(delivery);
-        Ok((Job { id, trace, timings: Timings::default(), sequence: Some(delivery.sequence) }, submission))
+        let trace = trace.unwrap_or_else(|| TraceParent::derived(&id, &submission.source));
+        Ok((
+            Job {
+                id,
+                trace: Some(trace),
+                timings: Timings::default(),
+                sequence: Some(delivery.sequence),
+                submitted: Some(delivery.stored),
+            },
+            submission,
+        ))
     }
 
     async fn admit(&self, job: &Job, submission: &Submission, _: &Delivery) -> Result<Admission, BusError> {

@@ -10,6 +10,7 @@ use orfeas_service::Readiness;
 use orfeas_service::prometheus::Registry;
 use tokio::sync::Notify;
 
+use crate::recent::Recent;
 use crate::tally::{Aligned, Tally};
 
 /// The readiness condition.
@@ -25,6 +26,7 @@ const QUIET: Duration = Duration::from_secs(5);
 pub struct Follower {
     bus: Bus,
     tally: Arc<Tally>,
+    recent: Recent,
     /// The poller's wish to look at the stream anew: it was made anew, or nothing arrives.
     again: Arc<Notify>,
     registry: Registry,
@@ -38,8 +40,15 @@ pub struct Follower {
 impl Follower {
     /// Follows nothing yet.
     #[must_use]
-    pub fn new(bus: Bus, tally: Arc<Tally>, again: Arc<Notify>, registry: Registry, readiness: Readiness) -> Self {
-        Self { bus, tally, again, registry, readiness, caught_up: false, troubled: false }
+    pub fn new(
+        bus: Bus,
+        tally: Arc<Tally>,
+        recent: Recent,
+        again: Arc<Notify>,
+        registry: Registry,
+        readiness: Readiness,
+    ) -> Self {
+        Self { bus, tally, recent, again, registry, readiness, caught_up: false, troubled: false }
     }
 
     /// Follows for ever.
@@ -94,6 +103,9 @@ impl Follower {
                     None => return Ok(()),
                     Some((sequence, event)) => {
                         self.tally.count(sequence, event.as_ref());
+                        if let Some(event) = &event {
+                            self.recent.note(event);
+                        }
                     }
                 },
                 () = tokio::time::sleep(QUIET), if !self.caught_up => {

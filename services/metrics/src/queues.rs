@@ -42,6 +42,8 @@ pub struct Gauges {
     redelivered: Family,
     messages: Family,
     bytes: Family,
+    limit: Family,
+    oldest: Family,
     bucket_bytes: Family,
     dead: Single,
     lag: Single,
@@ -171,6 +173,8 @@ impl Gauges {
             redelivered: Family::new(Metric::ConsumerRedelivered, registry)?,
             messages: Family::new(Metric::StreamMessages, registry)?,
             bytes: Family::new(Metric::StreamBytes, registry)?,
+            limit: Family::new(Metric::StreamLimitBytes, registry)?,
+            oldest: Family::new(Metric::StreamOldestSeconds, registry)?,
             bucket_bytes: Family::new(Metric::BucketBytes, registry)?,
             dead: Single::new(Metric::DeadLetters, registry),
             lag: Single::new(Metric::EventsLag, registry),
@@ -193,6 +197,8 @@ impl Gauges {
         let numbers = numbers.unwrap_or_default();
         self.messages.show(numbers.iter().map(|one| ([one.stream.clone()], count(one.messages))));
         self.bytes.show(numbers.iter().map(|one| ([one.stream.clone()], count(one.bytes))));
+        self.limit.show(numbers.iter().map(|one| ([one.stream.clone()], count(one.max_bytes))));
+        self.oldest.show(numbers.iter().map(|one| ([one.stream.clone()], one.oldest_seconds)));
         self.bucket_bytes.show(
             numbers.iter().filter_map(|one| Some(([one.stream.strip_prefix("OBJ_")?.to_owned()], count(one.bytes)))),
         );

@@ -186,7 +186,14 @@ fn numbers_vanish_when_nobody_knows_them() {
     let consumer =
         ConsumerNumbers { stream: "WORK".into(), consumer: "infer".into(), pending: 3, ack_pending: 2, redelivered: 1 };
     gauges.consumers(Some(&[consumer]));
-    let stream = |name: &str, bytes| StreamNumbers { stream: name.into(), messages: 4, bytes, last_sequence: 9 };
+    let stream = |name: &str, bytes| StreamNumbers {
+        stream: name.into(),
+        messages: 4,
+        bytes,
+        max_bytes: 90,
+        oldest_seconds: 2.5,
+        last_sequence: 9,
+    };
     gauges.streams(Some(&[stream("OBJ_orfeas-meshes", 1 << 40), stream("DEAD", 5)]));
     for line in [
         "orfeas_consumer_pending{consumer=\"infer\",stream=\"WORK\"} 3",

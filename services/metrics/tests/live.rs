@@ -10,6 +10,7 @@ use orfeas_bus::{Bus, Connection, events};
 use orfeas_contract::{Event, JobId};
 use orfeas_service::config::{ClientConfig, HttpConfig, MetricsConfig, Service, Sources};
 use orfeas_service::prometheus::{Registry, TextEncoder};
+use orfeas_service::trace::Tracer;
 use orfeas_service::{Context, Shutdown};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -104,7 +105,9 @@ impl Metrics {
         config.poll_interval = Duration::from_millis(100);
         config.checkpoint_interval = checkpoint_interval;
         let off = HttpConfig { listen: None };
-        let context = orfeas_service::start(Service::Metrics, off, Shutdown::new(), Shutdown::new()).await.unwrap();
+        let context = orfeas_service::start(Service::Metrics, off, Tracer::default(), Shutdown::new(), Shutdown::new())
+            .await
+            .unwrap();
         let registry = context.registry.clone();
         let task = tokio::spawn(orfeas_metrics::run(config, context.clone()));
         Self { registry, context, task }

@@ -1,6 +1,7 @@
 //! `.env.example`, written from the table.
 
 use super::{
+    deployment::DEPLOYMENT,
     service::Service,
     settings::{CONFIG_ENV, Fallback, SETTINGS, Setting},
 };
@@ -28,6 +29,14 @@ pub fn env_example() -> String {
             text.push_str(&format!("\n# ---- {group} ----\n"));
         }
         text.push_str(&entry(setting));
+    }
+    text.push_str("\n# ---- docker-compose.yml alone ----\n");
+    for (variable, default, help) in DEPLOYMENT {
+        text.push('\n');
+        for line in wrap(help) {
+            text.push_str(&format!("# {line}\n"));
+        }
+        text.push_str(&format!("#{variable}={default}\n"));
     }
     text
 }
@@ -76,6 +85,38 @@ fn wrap(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `${NAME` and `${NAME:-default}` in a text.
+    fn variables(text: &str) -> Vec<(&str, Option<&str>)> {
+        let found = text.split("${").skip(1).filter_map(|rest| {
+            let end = rest.find(|c: char| !c.is_ascii_uppercase() && c != '_')?;
+            let default = rest[end..].strip_prefix(":-").and_then(|rest| rest.find('}').map(|at| &rest[..at]));
+            Some((&rest[..end], default))
+        });
+        found.collect()
+    }
+
+    #[test]
+    fn compose_reads_what_is_documented_with_the_documented_defaults_and_nothing_else() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
+        let text: String = ["docker-compose.yml", "deploy/compose.cluster.yml"]
+            .map(|file| std::fs::read_to_string(format!("{root}{file}")).unwrap())
+            .concat();
+        let read = variables(&text);
+        for (name, default) in read.iter().filter(|(name, _)| *name != "PWD") {
+            let documented = DEPLOYMENT.iter().find(|(variable, ..)| variable == name);
+            let (_, documented, _) = documented.unwrap_or_else(|| panic!("{name} is not documented"));
+            // A default of a folder is written with the working folder, which Compose wants for mounts.
+            let plain = |text: &str| text.trim_start_matches("${PWD").trim_start_matches("./").to_owned();
+            assert!(
+                default.is_some_and(|default| default.starts_with("${PWD") || plain(default) == plain(documented)),
+                "{name}"
+            );
+        }
+        for (variable, ..) in DEPLOYMENT.iter().filter(|(variable, ..)| *variable != "COMPOSE_PROFILES") {
+            assert!(read.iter().any(|(name, _)| name == variable), "{variable} is read by nobody");
+        }
+    }
 
     /// Writes the file when asked to (`ORFEAS_WRITE=1` would be refused as an unknown variable by a service, so this
     /// one has no prefix).

@@ -6,6 +6,7 @@ use super::{
     secret::ServerUrl,
     units::{self, MemoryLimit},
 };
+use crate::http::HttpUrl;
 
 /// The type of a setting: how its text is read, and what is said where it cannot be.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,10 @@ pub enum Kind {
     File,
     /// A folder that is there.
     Folder,
+    /// Folders that are there, with commas between.
+    Folders,
+    /// Addresses like `http://host:port`, with commas between.
+    HttpUrls,
     /// An address to listen on, or `off`.
     Listen,
     /// A log filter.
@@ -42,6 +47,8 @@ pub(super) enum Value {
     Text(String),
     Urls(Vec<ServerUrl>),
     Path(PathBuf),
+    Paths(Vec<PathBuf>),
+    HttpUrls(Vec<HttpUrl>),
     Listen(Option<SocketAddr>),
     Integer(u64),
     Duration(Duration),
@@ -58,6 +65,8 @@ impl Kind {
             Self::Urls => "one or more of nats://host:port, tls://host:port, host:port, with commas between".to_owned(),
             Self::File => "the path of a file that can be read".to_owned(),
             Self::Folder => "the path of a folder".to_owned(),
+            Self::Folders => "paths of folders, with commas between".to_owned(),
+            Self::HttpUrls => "one or more of http://host:port, with commas between".to_owned(),
             Self::Listen => "an address like 127.0.0.1:9101 (port 0: any free one), or off".to_owned(),
             Self::Directives => "a log level (error, warn, info, debug, trace, off) or directives like \
                                  info,orfeas_bus=debug"
@@ -88,6 +97,8 @@ impl Kind {
             Self::Urls => "URL,…",
             Self::File => "FILE",
             Self::Folder => "FOLDER",
+            Self::Folders => "FOLDER,…",
+            Self::HttpUrls => "URL,…",
             Self::Listen => "ADDRESS",
             Self::Directives => "FILTER",
             Self::Choice(_) => "WORD",
@@ -110,6 +121,14 @@ impl Kind {
                 (path.is_file() && std::fs::File::open(&path).is_ok()).then_some(Value::Path(path))
             }
             Self::Folder => Some(PathBuf::from(text)).filter(|path| path.is_dir()).map(Value::Path),
+            Self::Folders => {
+                let paths: Vec<_> = text.split(',').map(|path| PathBuf::from(path.trim())).collect();
+                paths.iter().all(|path| path.is_dir()).then_some(Value::Paths(paths))
+            }
+            Self::HttpUrls => {
+                let urls: Result<Vec<HttpUrl>, _> = text.split(',').map(|url| url.trim().parse()).collect();
+                urls.ok().map(Value::HttpUrls)
+            }
             Self::Listen if text.eq_ignore_ascii_case("off") => Some(Value::Listen(None)),
             Self::Listen => listen(text).map(|address| Value::Listen(Some(address))),
             Self::Directives => tracing_subscriber::EnvFilter::builder()
@@ -133,6 +152,12 @@ impl Kind {
             Self::Memory => MemoryLimit::parse(text).map(Value::Memory),
         }
     }
+}
+
+/// Whether a text is a log filter as [`Kind::Directives`] takes it.
+#[must_use]
+pub fn is_log_filter(text: &str) -> bool {
+    Kind::Directives.read(text).is_some()
 }
 
 fn is_subject(text: &str) -> bool {

@@ -4,20 +4,21 @@ use std::collections::BTreeSet;
 
 use super::{
     ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
-    IngestConfig, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig,
+    IngestConfig, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig, TopologyConfig,
     WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
 };
+use crate::http::HttpUrl;
 
 impl NatsConfig {
     fn read(reader: &mut Reader) -> Self {
-        let ways = ["nats_password", "nats_token", "nats_creds_file"];
+        let ways = ["nats_password", "nats_password_file", "nats_token", "nats_creds_file"];
         let set: Vec<_> = ways.into_iter().filter(|key| reader.is_set(key)).collect();
         if let [first, .., last] = set.as_slice() {
             reader.mistake(last, format!("{first} is set too; set one way to log in, not {}", set.len()));
         }
         for (one, other) in [
-            ("nats_user", "nats_password"),
             ("nats_password", "nats_user"),
+            ("nats_password_file", "nats_user"),
             ("nats_tls_cert_file", "nats_tls_key_file"),
             ("nats_tls_key_file", "nats_tls_cert_file"),
         ] {
@@ -25,10 +26,15 @@ impl NatsConfig {
                 reader.mistake(one, format!("goes with {other}, which is not set"));
             }
         }
+        if reader.is_set("nats_user") && !reader.is_set("nats_password") && !reader.is_set("nats_password_file") {
+            reader.mistake("nats_user", "goes with nats_password or nats_password_file, and neither is set");
+        }
+        let password = reader.secret("nats_password");
+        let from_file = reader.path("nats_password_file").and_then(|path| password_in(&path, reader));
         Self {
             urls: reader.urls("nats_url").unwrap_or_default(),
             user: reader.text("nats_user"),
-            password: reader.secret("nats_password"),
+            password: password.or(from_file),
             token: reader.secret("nats_token"),
             creds_file: reader.path("nats_creds_file"),
             tls_ca_file: reader.path("nats_tls_ca_file"),
@@ -37,6 +43,17 @@ impl NatsConfig {
             inbox_prefix: reader.text("nats_inbox_prefix").unwrap_or_default(),
         }
     }
+}
+
+/// The first line of a password file.
+fn password_in(path: &std::path::Path, reader: &mut Reader) -> Option<Secret> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default().trim();
+    if line.is_empty() {
+        reader.mistake("nats_password_file", format!("{} holds no password in its first line", path.display()));
+        return None;
+    }
+    Some(Secret::new(line))
 }
 
 impl LogConfig {
@@ -77,12 +94,23 @@ impl TopologyConfig {
             jobs_max_bytes: reader.number("jobs_max_bytes").unwrap_or_default(),
             requests_max_bytes: reader.number("requests_max_bytes").unwrap_or_default(),
             work_max_messages: reader.number("work_max_messages").unwrap_or_default(),
+            dead_max_bytes: reader.number("dead_max_bytes").unwrap_or_default(),
+            dead_max_age: reader.duration("dead_max_age").unwrap_or_default(),
             events_max_age: reader.duration("events_max_age").unwrap_or_default(),
             artifacts_max_age: reader.duration("artifacts_max_age").unwrap_or_default(),
             meshes_max_age: reader.duration("meshes_max_age").unwrap_or_default(),
             jobs_max_age: reader.duration("jobs_max_age").unwrap_or_default(),
         }
     }
+}
+
+/// A setting that may name one address, not several.
+fn one_url(reader: &mut Reader, key: &'static str) -> Option<HttpUrl> {
+    let mut urls = reader.http_urls(key)?;
+    if urls.len() > 1 {
+        reader.mistake(key, "it must be one address");
+    }
+    urls.pop()
 }
 
 impl CommonConfig {
@@ -93,6 +121,7 @@ impl CommonConfig {
             log: LogConfig::read(reader),
             work: WorkConfig::read(reader),
             topology: TopologyConfig::read(reader),
+            otlp_endpoint: one_url(reader, "otel_exporter_otlp_endpoint"),
             shutdown_grace: reader.duration("shutdown_grace").unwrap_or_default(),
         }
     }
@@ -176,6 +205,8 @@ loaders! {
         common: CommonConfig::read(reader),
         poll_interval: reader.duration("poll_interval").unwrap_or_default(),
         checkpoint_interval: reader.duration("checkpoint_interval").unwrap_or_default(),
+        nats_monitor_urls: reader.http_urls("nats_monitor_urls").unwrap_or_default(),
+        watch_folders: reader.paths("watch_folders").unwrap_or_default(),
     };
     ClientConfig, Client, reader => ClientConfig {
         nats: NatsConfig::read(reader),

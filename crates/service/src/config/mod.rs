@@ -4,6 +4,7 @@
 //! [`IngestConfig::load`] (or its sister) once, gets every mistake at once or a configuration that is right, and passes
 //! it on whole.
 
+mod deployment;
 mod env_example;
 mod error;
 mod kind;
@@ -20,7 +21,7 @@ mod units;
 
 pub use env_example::env_example;
 pub use error::{ConfigErrors, Mistake};
-pub use kind::Kind;
+pub use kind::{Kind, is_log_filter};
 pub use secret::{Secret, ServerUrl};
 pub use service::Service;
 pub use settings::{CONFIG_ENV, Fallback, SETTINGS, Setting};

@@ -15,6 +15,7 @@ use super::{
     settings::Setting,
     sources::{Found, Sources, merge},
 };
+use crate::http::HttpUrl;
 
 /// Reads one program's settings. A value that cannot be read leaves a mistake behind and its type's blank in its
 /// place; the blank is never seen, because [`Reader::finish`] then gives no configuration.
@@ -47,6 +48,8 @@ impl Reader {
     getter!(text, Text, String);
     getter!(urls, Urls, Vec<ServerUrl>);
     getter!(path, Path, PathBuf);
+    getter!(paths, Paths, Vec<PathBuf>);
+    getter!(http_urls, HttpUrls, Vec<HttpUrl>);
     getter!(listen, Listen, Option<SocketAddr>);
     getter!(number, Integer, u64);
     getter!(duration, Duration, Duration);

@@ -7,6 +7,15 @@ use serde::Serialize;
 use super::{
     MemoryLimit, Secret, ServerUrl, error::ConfigErrors, service::Service, sources::Sources, units::serialize_duration,
 };
+use crate::http::HttpUrl;
+
+/// Addresses as people write them.
+fn serialize_urls<'a, S: serde::Serializer>(
+    urls: impl IntoIterator<Item = &'a HttpUrl>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(urls.into_iter().map(ToString::to_string))
+}
 
 /// An enum that is one word in a configuration.
 macro_rules! words {
@@ -99,7 +108,7 @@ pub struct NatsConfig {
     pub urls: Vec<ServerUrl>,
     /// User name, only together with [`NatsConfig::password`].
     pub user: Option<String>,
-    /// Password.
+    /// Password, also where it came from a file.
     pub password: Option<Secret>,
     /// Token.
     pub token: Option<Secret>,
@@ -158,6 +167,11 @@ pub struct TopologyConfig {
     pub meshes_max_bytes: u64,
     /// Messages in the stream of work.
     pub work_max_messages: u64,
+    /// Stream of dead letters.
+    pub dead_max_bytes: u64,
+    /// Age of dead letters.
+    #[serde(serialize_with = "serialize_duration")]
+    pub dead_max_age: Duration,
     /// Stream of events.
     pub events_max_bytes: u64,
     /// Age of events.
@@ -191,6 +205,9 @@ pub struct CommonConfig {
     pub work: WorkConfig,
     /// Streams and buckets.
     pub topology: TopologyConfig,
+    /// Where traces are sent.
+    #[serde(serialize_with = "serialize_urls")]
+    pub otlp_endpoint: Option<HttpUrl>,
     /// How long the work in hand may go on after a signal.
     #[serde(serialize_with = "serialize_duration")]
     pub shutdown_grace: Duration,
@@ -271,6 +288,11 @@ pub struct MetricsConfig {
     /// How often the counts are stored.
     #[serde(serialize_with = "serialize_duration")]
     pub checkpoint_interval: Duration,
+    /// Monitoring ports of the NATS servers.
+    #[serde(serialize_with = "serialize_urls")]
+    pub nats_monitor_urls: Vec<HttpUrl>,
+    /// Folders whose disks are watched.
+    pub watch_folders: Vec<PathBuf>,
 }
 
 /// Configuration of the `orfeas` command towards a running pipeline.

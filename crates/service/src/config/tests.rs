@@ -95,7 +95,19 @@ fn a_file_that_is_not_there_or_not_toml_is_a_mistake() {
 #[test]
 fn settings_that_go_together_are_held_together() {
     let alone = environment(&[("ORFEAS_NATS_USER", "ingest")]);
-    assert!(mistakes(IngestConfig::load(&alone)).contains("ORFEAS_NATS_USER: goes with nats_password"));
+    assert!(
+        mistakes(IngestConfig::load(&alone))
+            .contains("ORFEAS_NATS_USER: goes with nats_password or nats_password_file")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("nats-ingest");
+    std::fs::write(&password, "hunter2\n").unwrap();
+    let path = password.display().to_string();
+    let from_file = [("ORFEAS_NATS_USER", "ingest"), ("ORFEAS_NATS_PASSWORD_FILE", &path)];
+    let nats = IngestConfig::load(&environment(&from_file)).unwrap().common.nats;
+    assert_eq!(nats.password.unwrap().expose(), "hunter2");
+    std::fs::write(&password, "\n").unwrap();
+    assert!(mistakes(IngestConfig::load(&environment(&from_file))).contains("holds no password in its first line"));
     let two = environment(&[("ORFEAS_NATS_TOKEN", "a"), ("ORFEAS_NATS_USER", "b"), ("ORFEAS_NATS_PASSWORD", "c")]);
     assert!(mistakes(ClientConfig::load(&two)).contains("set one way to log in"));
     let model = environment(&[("ORFEAS_ENGINE", "hunyuan3d")]);

@@ -1,0 +1,176 @@
+//! Backup of a pipeline under load into an empty server, and what `orfeas gc` takes away.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of a test are tests too; clippy only knows functions marked so")]
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use orfeas_bus::{Bus, client, jobs, objects};
+use orfeas_contract::{EventBody, EventKind, JobId, JobRecord, State, subjects};
+use orfeas_service::config::Service;
+use orfeas_tests::{Pipeline, Setup, TestServer, job, options, paths, pictures, without_settings};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+async fn orfeas(arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(paths::orfeas());
+    without_settings(&mut command);
+    command.args(arguments).stdin(Stdio::null());
+    tokio::process::Command::from(command).output().await.unwrap()
+}
+
+async fn succeeds(arguments: &[&str]) -> String {
+    let output = orfeas(arguments).await;
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every job's record.
+async fn records(pipeline: &Pipeline) -> BTreeMap<JobId, JobRecord> {
+    let stream = pipeline.nats.get_stream(format!("KV_{}", subjects::BUCKET_JOBS)).await.unwrap();
+    let listed = stream.info_with_subjects(format!("$KV.{}.>", subjects::BUCKET_JOBS)).await.unwrap();
+    let keys: Vec<(String, usize)> = listed.try_collect().await.unwrap();
+    let mut found = BTreeMap::new();
+    for (subject, _) in keys {
+        let id = subjects::job_of(&subject).unwrap();
+        let record = jobs::get(&pipeline.bus, &id).await.unwrap().unwrap().value;
+        found.insert(id, record);
+    }
+    found
+}
+
+async fn steady(bus: Bus, stop: CancellationToken) -> usize {
+    let mut number = 0;
+    let mut tick = tokio::time::interval(Duration::from_millis(25));
+    while stop.run_until_cancelled(tick.tick()).await.is_some() {
+        let name = job(&format!("steady-{number}"));
+        let options = options(r#"{"resolution":96}"#);
+        client::submit(&bus, &name, pictures::ring(64, u32::try_from(number).unwrap()), &options).await.unwrap();
+        number += 1;
+    }
+    number
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_under_load_is_whole_and_its_jobs_go_on_elsewhere() {
+    let pipeline = Setup { services: &Service::SERVICES, ..Setup::default() }.start().await;
+    let stop = CancellationToken::new();
+    let stream = tokio::spawn(steady(pipeline.bus.clone(), stop.clone()));
+    let ended = |many: usize| {
+        move |events: &[orfeas_contract::Event]| {
+            let completed = events.iter().filter(|event| event.kind() == EventKind::Completed);
+            let last = completed.clone().nth(many.checked_sub(1)?);
+            last.map(|_| completed.count())
+        }
+    };
+    let before = pipeline.events.wait("the first jobs", ended(10)).await;
+    let folder = pipeline.server.folder().join("backup");
+    let folder = folder.display().to_string();
+    let url = pipeline.server.url();
+    let manifest: Value =
+        serde_json::from_str(&succeeds(&["backup", &folder, "--nats", &url, "--json"]).await).unwrap();
+    assert_eq!(manifest["streams"].as_array().unwrap().len(), pipeline.wired().streams().len());
+    // It goes on at once, and its clients have noticed nothing.
+    let during = pipeline.events.wait("jobs after the backup", ended(before + 20)).await;
+    assert!(during >= before + 20);
+    stop.cancel();
+    let submitted = stream.await.unwrap();
+    pipeline.events.wait("all jobs", ended(submitted)).await;
+    assert_eq!(pipeline.history("orfeas.events.failed.*").await.len(), 0);
+
+    // A second one does not overwrite the first, and a full server is not restored into.
+    assert!(!orfeas(&["backup", &folder, "--nats", &url]).await.status.success());
+    let full = orfeas(&["restore", &folder, "--nats", &url]).await;
+    assert!(String::from_utf8_lossy(&full.stderr).contains("restore into an empty one"), "{full:?}");
+
+    // Into an empty server, with services that are up and wait.
+    let setup = Setup { services: &Service::SERVICES, topology: false, ..Setup::default() };
+    let empty = setup.clone().start_on(TestServer::start()).await;
+    let still = Setup { services: &[], topology: false, ..Setup::default() }.start_on(TestServer::start()).await;
+    succeeds(&["restore", &folder, "--nats", &still.server.url()]).await;
+    let restored = records(&still).await;
+    let waiting = still.nats.get_stream(subjects::STREAM_IMAGES).await.unwrap().cached_info().state.messages;
+    assert!(restored.len() + usize::try_from(waiting).unwrap() >= before, "jobs are missing in the backup");
+    let done = restored.values().filter(|record| record.state == State::Completed).count();
+    assert!(done >= before, "{done} of {before} completed jobs are in the backup");
+    for record in restored.values() {
+        if let Some(EventBody::Completed(completed)) = record.outcome.as_ref().map(|event| &event.body) {
+            for file in &completed.files {
+                still.fetch(&file.artifact).await;
+            }
+        }
+    }
+
+    succeeds(&["restore", &folder, "--nats", &empty.server.url()]).await;
+    empty.settled().await;
+    let all = records(&empty).await;
+    assert!(all.len() >= restored.len());
+    for (id, record) in &all {
+        assert_eq!(record.state, State::Completed, "{id}: {record:?}");
+        // Those of the backup have the very same end.
+        if let Some(outcome) = restored.get(id).and_then(|record| record.outcome.as_ref()) {
+            assert_eq!(record.outcome.as_ref(), Some(outcome));
+        }
+        let Some(EventBody::Completed(completed)) = record.outcome.as_ref().map(|event| &event.body) else { panic!() };
+        for file in &completed.files {
+            empty.fetch(&file.artifact).await;
+        }
+    }
+    assert_eq!(empty.history("orfeas.events.failed.*").await.len(), 0);
+    // New jobs have ids that no old one has.
+    empty.complete(&job("after"), r#"{"resolution":32}"#, pictures::disc(64)).await;
+
+    // Damage is found before anything is restored.
+    let file = format!("{folder}/EVENTS.snapshot");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let damaged = orfeas(&["restore", &folder, "--nats", &TestServer::start().url()]).await;
+    assert!(String::from_utf8_lossy(&damaged.stderr).contains("EVENTS.snapshot is damaged"), "{damaged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gc_takes_what_nobody_needs_and_nothing_else() {
+    let pipeline = Setup::default().start().await;
+    let duck = job("duck");
+    let completed = pipeline.complete(&duck, r#"{"resolution":32}"#, pictures::disc(64)).await;
+    for bucket in [subjects::BUCKET_PREPARED, subjects::BUCKET_FIELDS] {
+        pipeline.emptied(bucket).await;
+    }
+    let put = async |bucket: &str, name: &str| {
+        objects::put(&pipeline.bus, bucket, name, Bytes::from_static(b"bytes")).await.unwrap()
+    };
+    // Of an ended job: a leftover on the way, and a mesh of an attempt that came second.
+    put(subjects::BUCKET_FIELDS, "duck/2-0.field").await;
+    put(subjects::BUCKET_MESHES, "duck/2-0/duck.stl").await;
+    // Bytes of a put that broke off.
+    let chunk = format!("$O.{}.C.lost", subjects::BUCKET_PREPARED);
+    pipeline.nats.publish(chunk, Bytes::from_static(b"half")).await.unwrap().await.unwrap();
+    // Somebody's, as far as anyone knows.
+    put(subjects::BUCKET_FIELDS, "unknown/1-0.field").await;
+    put(subjects::BUCKET_IMAGES, "holiday.png").await;
+
+    let url = pipeline.server.url();
+    let names = |text: &str| -> Vec<String> {
+        let found: Vec<Value> = serde_json::from_str(text).unwrap();
+        found.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(names(&succeeds(&["gc", "--json", "--nats", &url]).await).is_empty(), "what is young is left alone");
+    let all = ["gc", "--json", "--older-than", "0", "--nats", &url];
+    let expected = ["lost", "duck/2-0.field", "duck/2-0/duck.stl"];
+    let dry: Vec<&str> = all.into_iter().chain(["--dry-run"]).collect();
+    assert_eq!(names(&succeeds(&dry).await), expected);
+    assert_eq!(names(&succeeds(&all).await), expected, "a dry run takes nothing away");
+    assert!(names(&succeeds(&all).await).is_empty());
+    for file in &completed.files {
+        pipeline.fetch(&file.artifact).await;
+    }
+    pipeline.fetch(&completed.report_file).await;
+    for (bucket, name) in [(subjects::BUCKET_FIELDS, "unknown/1-0.field"), (subjects::BUCKET_IMAGES, "holiday.png")] {
+        objects::get_named(&pipeline.bus, bucket, name, 100).await.unwrap();
+    }
+}
