@@ -12,6 +12,8 @@ mod error;
 pub mod families;
 pub mod math;
 pub mod random;
+pub mod render;
+pub mod sample;
 pub mod sdf;
 
 pub use error::ShapeError;
