@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Random, check, euler, field, sampled};
+use common::{Random, check, check_alone, euler, field, sampled};
 use orfeas_field::Field;
 use orfeas_surface::{Mesh, SurfaceError, SurfaceErrorKind, dual, extract, report};
 use rayon::prelude::*;
@@ -143,7 +143,12 @@ fn thousands_of_random_fields_give_closed_manifolds() {
                 let what = format!("{name}, round {round}: {kind}, {samples:?}");
                 match extractor(&field) {
                     Ok(mesh) => {
-                        check(&mesh, &what);
+                        // The report samples walls and casts rays: too slow for every one of thousands.
+                        if round % 16 == 0 {
+                            check(&mesh, &what)
+                        } else {
+                            check_alone(&mesh, &what)
+                        }
                         surfaces += 1;
                     }
                     Err(error) => {

@@ -55,15 +55,33 @@ pub fn euler(mesh: &Mesh) -> i64 {
     mesh.vertices.len() as i64 - mesh.triangles.len() as i64 / 2
 }
 
-/// What [`check_topology`] demands, no two vertices in one place, a positive volume; and the report must agree.
+/// What [`check_alone`] demands, and the report must agree.
 pub fn check(mesh: &Mesh, what: &str) {
-    check_topology(mesh, what);
-    let places: HashSet<[u32; 3]> = mesh.vertices.iter().map(|v| v.map(|c| (c + 0.0).to_bits())).collect();
-    assert_eq!(places.len(), mesh.vertices.len(), "{what}: two vertices in one place");
+    check_alone(mesh, what);
     let report = report(mesh, 0);
     assert!(report.watertight && report.manifold && report.oriented, "{what}: {report:?}");
     assert_eq!(report.degenerate_triangles, 0, "{what}");
     assert!(report.volume_cm3 > 0.0, "{what}: {report:?}");
+}
+
+/// What [`check_topology`] demands, no two vertices in one place, every triangle with an area, a positive volume.
+pub fn check_alone(mesh: &Mesh, what: &str) {
+    check_topology(mesh, what);
+    let places: HashSet<[u32; 3]> = mesh.vertices.iter().map(|v| v.map(|c| (c + 0.0).to_bits())).collect();
+    assert_eq!(places.len(), mesh.vertices.len(), "{what}: two vertices in one place");
+    let mut volume = 0.0;
+    for triangle in &mesh.triangles {
+        let [a, b, c] = triangle.map(|v| mesh.vertices[v as usize]);
+        let cross = |u: [f32; 3], v: [f32; 3]| {
+            [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]]
+        };
+        let (u, v): ([f32; 3], [f32; 3]) = (std::array::from_fn(|k| b[k] - a[k]), std::array::from_fn(|k| c[k] - a[k]));
+        // In single precision, as a slicer computes.
+        let normal = cross(u, v);
+        assert!(normal.iter().any(|n| n * n > 0.0), "{what}: a triangle without area");
+        volume += (0..3).map(|k| f64::from(a[k]) * f64::from(normal[k])).sum::<f64>();
+    }
+    assert!(volume > 0.0, "{what}: the volume is {volume}");
 }
 
 /// Closed, edge- and vertex-manifold, oriented, no vertex unused; by maps of edges.

@@ -1,0 +1,190 @@
+//! Solids with their signed distances, in coordinates of their own; negative inside.
+//!
+//! The exact formulas are well known (Hart 1996; the round cone and the frustum after Inigo Quilez); written anew. The
+//! ellipsoid and the loft are first-order: their gradient has length 1 on the surface.
+
+use std::sync::Arc;
+
+use super::profile::Profile;
+use crate::math::{Vec3, v};
+
+/// A solid around the origin. The axis of what has one is y.
+#[derive(Clone, Debug)]
+pub enum Primitive {
+    /// Half-axes.
+    Ellipsoid(Vec3),
+    /// Half-sides and the radius of the edges, within the half-sides.
+    Brick(Vec3, f32),
+    /// A cone's frustum: half height, radius below, radius above, radius of the edges, within all of these.
+    Frustum(f32, f32, f32, f32),
+    /// Radius of the ring, radius of its tube.
+    Torus(f32, f32),
+    /// Balls along a line, each joined with the next by a cone that touches both: centre and radius.
+    Chain(Arc<[(Vec3, f32)]>),
+    /// A figure turned about the y axis: x of the figure is the distance from the axis.
+    Lathe(Arc<Profile>),
+    /// A figure extruded along z: half the depth, radius of the edges (inside the depth, outside the figure).
+    Extrusion(Arc<Profile>, f32, f32),
+    /// Superelliptic sections along z.
+    Loft(Arc<Loft>),
+}
+
+/// Sections along z, each an upright superellipse.
+#[derive(Clone, Debug)]
+pub struct Loft {
+    /// Half the length.
+    pub half: f32,
+    /// Half-widths and half-heights and the height of the middle, at equal distances along z.
+    pub sections: Vec<[f32; 3]>,
+    /// 2 is an ellipse; more is boxier.
+    pub exponent: f32,
+}
+
+impl Loft {
+    fn section(&self, z: f32) -> [f32; 3] {
+        let last = self.sections.len() - 1;
+        let at = ((z / self.half + 1.0) * 0.5 * last as f32).clamp(0.0, last as f32);
+        let i = (at as usize).min(last - 1);
+        let t = at - i as f32;
+        let get = |k: usize| self.sections[k.min(last)];
+        let (p0, p1, p2, p3) = (get(i.saturating_sub(1)), get(i), get(i + 1), get(i + 2));
+        std::array::from_fn(|k| {
+            let (a, b) = (2.0 * p1[k], p2[k] - p0[k]);
+            let (c, d) = (2.0 * p0[k] - 5.0 * p1[k] + 4.0 * p2[k] - p3[k], 3.0 * p1[k] - p0[k] - 3.0 * p2[k] + p3[k]);
+            0.5 * (a + b * t + c * t * t + d * t * t * t)
+        })
+    }
+
+    fn implicit(&self, p: Vec3) -> f32 {
+        let [w, h, middle] = self.section(p.z);
+        let (x, y) = ((p.x / w.max(0.01)).abs(), ((p.y - middle) / h.max(0.01)).abs());
+        (x.powf(self.exponent) + y.powf(self.exponent)).powf(1.0 / self.exponent) - 1.0
+    }
+
+    fn distance(&self, p: Vec3) -> f32 {
+        const STEP: f32 = 2e-3;
+        let value = self.implicit(p);
+        let slope = |d: Vec3| (self.implicit(p + d * STEP) - self.implicit(p - d * STEP)) / (2.0 * STEP);
+        let gradient = v(slope(v(1.0, 0.0, 0.0)), slope(v(0.0, 1.0, 0.0)), slope(v(0.0, 0.0, 1.0))).length();
+        // Towards the middle of a section the gradient says nothing about the distance; the half-width does.
+        let [w, h, _] = self.section(p.z);
+        let side = value / gradient.max(1.0 / w.min(h).max(0.01) * 0.3).max(1e-3);
+        let end = p.z.abs() - self.half;
+        if end > 0.0 && side > 0.0 { side.hypot(end) } else { side.max(end) }
+    }
+}
+
+impl Primitive {
+    /// Signed distance.
+    #[must_use]
+    pub fn distance(&self, p: Vec3) -> f32 {
+        match self {
+            Self::Ellipsoid(half) => {
+                if half.x == half.y && half.y == half.z {
+                    return p.length() - half.x;
+                }
+                let first = p.over(*half);
+                let second = first.over(*half).length();
+                let first = first.length();
+                if second < 1e-6 { -half.x.min(half.y).min(half.z) } else { first * (first - 1.0) / second }
+            }
+            Self::Brick(half, round) => {
+                let q = p.abs() - *half + v(*round, *round, *round);
+                q.max(Vec3::default()).length() + q.largest().min(0.0) - round
+            }
+            Self::Frustum(half, below, above, round) => {
+                let (half, below, above) = (half - round, below - round, above - round);
+                let radius = p.x.hypot(p.z);
+                let cap = if p.y < 0.0 { below } else { above };
+                let (cx, cy) = ((radius - radius.min(cap)), p.y.abs() - half);
+                let (ex, ey) = (above - below, 2.0 * half);
+                let (wx, wy) = (radius - below, p.y + half);
+                let t = ((wx * ex + wy * ey) / (ex * ex + ey * ey)).clamp(0.0, 1.0);
+                let (dx, dy) = (wx - ex * t, wy - ey * t);
+                let inside = cy < 0.0 && wx * ey - wy * ex < 0.0;
+                let squared = (cx * cx + cy * cy).min(dx * dx + dy * dy);
+                (if inside { -squared.sqrt() } else { squared.sqrt() }) - round
+            }
+            Self::Torus(ring, tube) => (p.x.hypot(p.z) - ring).hypot(p.y) - tube,
+            Self::Chain(balls) => match balls.len() {
+                1 => (p - balls[0].0).length() - balls[0].1,
+                _ => balls.windows(2).map(|pair| round_cone(p, pair[0], pair[1])).fold(f32::MAX, f32::min),
+            },
+            Self::Lathe(profile) => profile.distance(p.x.hypot(p.z), p.y),
+            Self::Extrusion(profile, half, round) => {
+                let (side, end) = (profile.distance(p.x, p.y) + round, p.z.abs() - half + round);
+                side.max(0.0).hypot(end.max(0.0)) + side.max(end).min(0.0) - round
+            }
+            Self::Loft(loft) => loft.distance(p),
+        }
+    }
+
+    /// How fast the value changes at most, where a way of length 1 is gone.
+    #[must_use]
+    pub fn steepness(&self) -> f32 {
+        match self {
+            // The first-order distance is steeper off the surface, the more so the flatter it is.
+            Self::Ellipsoid(half) => {
+                let (low, high) = (half.x.min(half.y).min(half.z), half.largest());
+                (high / low).sqrt().min(3.0)
+            }
+            Self::Loft(_) => 2.5,
+            _ => 1.0,
+        }
+    }
+
+    /// Two corners of a box around it.
+    #[must_use]
+    pub fn bounds(&self) -> (Vec3, Vec3) {
+        let around = |half: Vec3| (-half, half);
+        match self {
+            Self::Ellipsoid(half) | Self::Brick(half, _) => around(*half),
+            Self::Frustum(half, below, above, _) => around(v(below.max(*above), *half, below.max(*above))),
+            Self::Torus(ring, tube) => around(v(ring + tube, *tube, ring + tube)),
+            Self::Chain(balls) => balls.iter().fold((v(9e9, 9e9, 9e9), v(-9e9, -9e9, -9e9)), |(low, high), (p, r)| {
+                let r = v(*r, *r, *r);
+                (low.min(*p - r), high.max(*p + r))
+            }),
+            Self::Lathe(profile) => {
+                let [_, low, wide, high] = profile.bounds();
+                (v(-wide, low, -wide), v(wide, high, wide))
+            }
+            Self::Extrusion(profile, half, _) => {
+                let [left, low, right, high] = profile.bounds();
+                (v(left, low, -half), v(right, high, *half))
+            }
+            Self::Loft(loft) => {
+                let most = |f: &dyn Fn(&[f32; 3]) -> f32| loft.sections.iter().map(f).fold(f32::MIN, f32::max);
+                let (wide, high) = (1.1 * most(&|s| s[0]), most(&|s| s[2] + 1.1 * s[1]));
+                (v(-wide, -most(&|s| 1.1 * s[1] - s[2]), -loft.half), v(wide, high, loft.half))
+            }
+        }
+    }
+}
+
+/// Distance to two balls and the cone that touches both.
+fn round_cone(p: Vec3, (a, ra): (Vec3, f32), (b, rb): (Vec3, f32)) -> f32 {
+    let axis = b - a;
+    let squared = axis.dot(axis);
+    let narrowing = ra - rb;
+    let slant = squared - narrowing * narrowing;
+    if slant <= 1e-9 {
+        // One ball is within the other.
+        return ((p - a).length() - ra).min((p - b).length() - rb);
+    }
+    let inverse = 1.0 / squared;
+    let from = p - a;
+    let y = from.dot(axis);
+    let z = y - squared;
+    let aside = from * squared - axis * y;
+    let x2 = aside.dot(aside);
+    let (y2, z2) = (y * y * squared, z * z * squared);
+    let k = narrowing.signum() * narrowing * narrowing * x2;
+    if z.signum() * slant * z2 > k {
+        return (x2 + z2).sqrt() * inverse - rb;
+    }
+    if y.signum() * slant * y2 < k {
+        return (x2 + y2).sqrt() * inverse - ra;
+    }
+    ((x2 * slant * inverse).sqrt() + y * narrowing) * inverse - ra
+}

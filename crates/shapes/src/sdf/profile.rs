@@ -1,0 +1,184 @@
+//! Plane figures: what is turned on a lathe or extruded.
+
+/// A figure in the plane with its exact signed distance, negative inside.
+#[derive(Clone, Debug)]
+pub enum Profile {
+    /// A closed polygon without self-intersections.
+    Polygon(Polygon),
+    /// Lines of one width.
+    Strokes {
+        /// From (x, y) to (x, y).
+        segments: Vec<[f32; 4]>,
+        /// Half the width.
+        half_width: f32,
+        /// Whether the ends are square rather than round.
+        square: bool,
+    },
+}
+
+/// Edges of a polygon, coordinate by coordinate so that the compiler can look at several at a time.
+#[derive(Clone, Debug, Default)]
+pub struct Polygon {
+    ax: Vec<f32>,
+    ay: Vec<f32>,
+    ex: Vec<f32>,
+    ey: Vec<f32>,
+    inverse: Vec<f32>,
+    /// (ex / ey) for the crossing test.
+    slope: Vec<f32>,
+}
+
+impl Polygon {
+    /// The polygon with these corners, in either sense of rotation. Corners that coincide are taken as one.
+    #[must_use]
+    pub fn new(corners: &[[f32; 2]]) -> Self {
+        let mut polygon = Self::default();
+        for (index, &[ax, ay]) in corners.iter().enumerate() {
+            let [bx, by] = corners[(index + 1) % corners.len()];
+            let (ex, ey) = (bx - ax, by - ay);
+            let squared = ex * ex + ey * ey;
+            if squared < 1e-12 {
+                continue;
+            }
+            polygon.ax.push(ax);
+            polygon.ay.push(ay);
+            polygon.ex.push(ex);
+            polygon.ey.push(ey);
+            polygon.inverse.push(1.0 / squared);
+            polygon.slope.push(if ey == 0.0 { 0.0 } else { ex / ey });
+        }
+        polygon
+    }
+
+    /// Signed distance.
+    #[must_use]
+    pub fn distance(&self, x: f32, y: f32) -> f32 {
+        let count = self.ax.len();
+        let (ax, ay, ex, ey) = (&self.ax[..count], &self.ay[..count], &self.ex[..count], &self.ey[..count]);
+        let (inverse, slope) = (&self.inverse[..count], &self.slope[..count]);
+        let mut nearest = f32::MAX;
+        let mut crossings = 0u32;
+        for i in 0..count {
+            let (wx, wy) = (x - ax[i], y - ay[i]);
+            let t = ((wx * ex[i] + wy * ey[i]) * inverse[i]).clamp(0.0, 1.0);
+            let (dx, dy) = (wx - ex[i] * t, wy - ey[i] * t);
+            let squared = dx * dx + dy * dy;
+            nearest = if squared < nearest { squared } else { nearest };
+            // Half-open in y, so that a corner counts once.
+            let spans = (wy >= 0.0) != (wy - ey[i] >= 0.0);
+            crossings += u32::from(spans & (wx < wy * slope[i]));
+        }
+        let distance = nearest.sqrt();
+        if crossings % 2 == 1 { -distance } else { distance }
+    }
+
+    fn corners(&self) -> impl Iterator<Item = [f32; 2]> + '_ {
+        self.ax.iter().zip(&self.ay).map(|(x, y)| [*x, *y])
+    }
+}
+
+impl Profile {
+    /// A polygon.
+    #[must_use]
+    pub fn polygon(corners: &[[f32; 2]]) -> Self {
+        Self::Polygon(Polygon::new(corners))
+    }
+
+    /// Signed distance.
+    #[must_use]
+    pub fn distance(&self, x: f32, y: f32) -> f32 {
+        match self {
+            Self::Polygon(polygon) => polygon.distance(x, y),
+            Self::Strokes { segments, half_width, square } => {
+                let mut nearest = f32::MAX;
+                for &[ax, ay, bx, by] in segments {
+                    let (ex, ey, wx, wy) = (bx - ax, by - ay, x - ax, y - ay);
+                    let length = ex.hypot(ey).max(1e-6);
+                    let (along, across) = ((wx * ex + wy * ey) / length, (wx * ey - wy * ex).abs() / length);
+                    let distance = if *square {
+                        let half = length / 2.0 + half_width;
+                        let (qx, qy) = ((along - length / 2.0).abs() - half, across - half_width);
+                        qx.max(0.0).hypot(qy.max(0.0)) + qx.max(qy).min(0.0)
+                    } else {
+                        across.hypot(along - along.clamp(0.0, length)) - half_width
+                    };
+                    nearest = nearest.min(distance);
+                }
+                nearest
+            }
+        }
+    }
+
+    /// `[x low, y low, x high, y high]`.
+    #[must_use]
+    pub fn bounds(&self) -> [f32; 4] {
+        let grow = |[a, b, c, d]: [f32; 4], x: f32, y: f32, by: f32| {
+            [a.min(x - by), b.min(y - by), c.max(x + by), d.max(y + by)]
+        };
+        let nothing = [f32::MAX, f32::MAX, f32::MIN, f32::MIN];
+        match self {
+            Self::Polygon(polygon) => polygon.corners().fold(nothing, |bounds, [x, y]| grow(bounds, x, y, 0.0)),
+            Self::Strokes { segments, half_width, square } => {
+                let by = if *square { half_width * std::f32::consts::SQRT_2 } else { *half_width };
+                segments
+                    .iter()
+                    .fold(nothing, |bounds, [ax, ay, bx, by_]| grow(grow(bounds, *ax, *ay, by), *bx, *by_, by))
+            }
+        }
+    }
+}
+
+/// A smooth open line through points (centripetal enough for our profiles: Catmull and Rom 1974), `steps` pieces
+/// between each two.
+#[must_use]
+pub fn spline(points: &[[f32; 2]], steps: usize) -> Vec<[f32; 2]> {
+    let last = points.len() - 1;
+    let mut line = Vec::with_capacity(last * steps + 1);
+    for i in 0..last {
+        let at = |k: usize, axis: usize| points[k][axis];
+        for step in 0..steps {
+            let t = step as f32 / steps as f32;
+            line.push(std::array::from_fn(|axis| {
+                let (p0, p1) = (at(i.saturating_sub(1), axis), at(i, axis));
+                let (p2, p3) = (at(i + 1, axis), at((i + 2).min(last), axis));
+                let (a, b) = (2.0 * p1, p2 - p0);
+                let (c, d) = (2.0 * p0 - 5.0 * p1 + 4.0 * p2 - p3, 3.0 * p1 - p0 - 3.0 * p2 + p3);
+                0.5 * (a + b * t + c * t * t + d * t * t * t)
+            }));
+        }
+    }
+    line.push(points[last]);
+    line
+}
+
+/// A smooth closed line through points.
+#[must_use]
+pub fn closed_spline(points: &[[f32; 2]], steps: usize) -> Vec<[f32; 2]> {
+    let count = points.len();
+    let around: Vec<_> = (0..count + 3).map(|i| points[(i + count - 1) % count]).collect();
+    let line = spline(&around, steps);
+    line[steps..line.len() - 1 - steps].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_to_a_square_is_exact() {
+        let square = Profile::polygon(&[[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]);
+        for (x, y, wanted) in [(0.0, 0.0, -1.0), (0.5, 0.0, -0.5), (2.0, 0.0, 1.0), (4.0, 5.0, 5.0), (0.0, 1.0, 0.0)] {
+            assert!((square.distance(x, y) - wanted).abs() < 1e-6, "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn a_closed_spline_goes_through_its_points() {
+        let points = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]];
+        let line = closed_spline(&points, 5);
+        assert_eq!(line.len(), 20);
+        for point in points {
+            assert!(line.iter().any(|p| (p[0] - point[0]).hypot(p[1] - point[1]) < 1e-5));
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! A finished object: a tree of parts, and a grid of cells in each of which only the parts that matter there are kept.
+//!
+//! The values are the whole tree's, bit for bit: a part is left out of a cell only where intervals show that it can
+//! never be the one that decides there. That is what makes pictures and samples cheap.
+
+use rayon::prelude::*;
+
+use super::{Paint, Part, Shape, smooth_min};
+use crate::math::{Placement, Vec3, v};
+
+/// Two corners of a box.
+pub type Bounds3 = (Vec3, Vec3);
+
+/// Cells along an axis; a multiple of [`COARSE`].
+const CELLS: usize = 24;
+/// Cells along an axis of the first, coarse grid that the fine one is made from.
+const COARSE: usize = 6;
+/// Half the side of the cube that the cells fill. Beyond it the whole tree is asked.
+const EXTENT: f32 = 1.02;
+
+/// A tree whose leaves are numbers of parts.
+#[derive(Clone, Debug)]
+enum Node {
+    Part(u32),
+    Union(Vec<Node>, f32),
+    Cut(Box<Node>, Box<Node>, f32),
+    Both(Box<Node>, Box<Node>, f32),
+}
+
+/// One cell of the grid.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    node: Node,
+    /// Distances in the cell are between these.
+    pub low: f32,
+    /// See `low`.
+    pub high: f32,
+}
+
+/// A finished object, its longest side from -[`Solid::HALF`] to [`Solid::HALF`] and its box around the origin.
+#[derive(Clone, Debug)]
+pub struct Solid {
+    parts: Vec<Part>,
+    root: Node,
+    cells: Vec<Cell>,
+}
+
+impl Solid {
+    /// Half the longest side. The model's box is ±1.01; Hunyuan3D-2's shapes nearly fill it.
+    pub const HALF: f32 = 0.95;
+
+    /// Finishes a shape: fits it into the box.
+    #[must_use]
+    pub fn new(mut shape: Shape) -> Self {
+        // First by the boxes of its parts, which may be too large, then by its surface.
+        for round in 0..2 {
+            let (low, high) = if round == 0 { part_bounds(&shape) } else { Self::build(&shape).surface_bounds() };
+            let size = high - low;
+            let scale = 2.0 * Self::HALF / size.largest().max(1e-6);
+            let middle = (low + high) * 0.5;
+            shape = shape.placed(&Placement::shift(-middle).then(&Placement::scaled(scale)));
+        }
+        Self::build(&shape)
+    }
+
+    fn build(shape: &Shape) -> Self {
+        let mut parts = Vec::new();
+        let root = flatten(shape, &mut parts);
+        let mut solid = Self { parts, root, cells: Vec::new() };
+        let ratio = CELLS / COARSE;
+        let radius = |cells: usize| 3f32.sqrt() * EXTENT / cells as f32;
+        let coarse: Vec<Cell> = (0..COARSE.pow(3))
+            .into_par_iter()
+            .map(|i| solid.prune(&solid.root, centre(i, COARSE), radius(COARSE)))
+            .collect();
+        solid.cells = (0..CELLS.pow(3))
+            .into_par_iter()
+            .with_min_len(512)
+            .map(|i| {
+                let [x, y, z] = unfold(i, CELLS).map(|k| k / ratio);
+                solid.prune(&coarse[(x * COARSE + y) * COARSE + z].node, centre(i, CELLS), radius(CELLS))
+            })
+            .collect();
+        solid
+    }
+
+    /// Parts of the whole tree.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The cell that a point lies in.
+    #[must_use]
+    pub fn cell(&self, p: Vec3) -> Option<&Cell> {
+        let at = |x: f32| ((x + EXTENT) * (CELLS as f32 / (2.0 * EXTENT))).floor();
+        let (x, y, z) = (at(p.x), at(p.y), at(p.z));
+        let within = |k: f32| k >= 0.0 && k < CELLS as f32;
+        (within(x) && within(y) && within(z))
+            .then(|| &self.cells[((x as usize) * CELLS + y as usize) * CELLS + z as usize])
+    }
+
+    /// How far a ray from a point in the grid goes until it leaves its cell.
+    #[must_use]
+    pub fn way_out(&self, p: Vec3, inverse: Vec3) -> f32 {
+        let side = 2.0 * EXTENT / CELLS as f32;
+        let axis = |x: f32, inverse: f32| {
+            let at = ((x + EXTENT) / side).floor();
+            let wall = if inverse > 0.0 { at + 1.0 } else { at } * side - EXTENT;
+            (wall - x) * inverse
+        };
+        axis(p.x, inverse.x).min(axis(p.y, inverse.y)).min(axis(p.z, inverse.z)).max(0.0)
+    }
+
+    /// Half the side of the cube that has cells.
+    #[must_use]
+    pub fn extent(&self) -> f32 {
+        EXTENT
+    }
+
+    /// Signed distance, negative inside.
+    #[must_use]
+    pub fn distance(&self, p: Vec3) -> f32 {
+        self.eval(self.cell(p).map_or(&self.root, |cell| &cell.node), p)
+    }
+
+    /// Signed distance by the whole tree: what [`Self::distance`] gives faster.
+    #[must_use]
+    pub fn distance_by_all(&self, p: Vec3) -> f32 {
+        self.eval(&self.root, p)
+    }
+
+    /// Signed distance in a cell that the point is known to lie in.
+    #[must_use]
+    pub fn distance_in(&self, cell: &Cell, p: Vec3) -> f32 {
+        self.eval(&cell.node, p)
+    }
+
+    /// The gradient of the distance, by differences (four points of a tetrahedron).
+    #[must_use]
+    pub fn gradient(&self, p: Vec3, step: f32) -> Vec3 {
+        let corners = [v(1.0, -1.0, -1.0), v(-1.0, -1.0, 1.0), v(-1.0, 1.0, -1.0), v(1.0, 1.0, 1.0)];
+        let sum = corners.iter().fold(Vec3::default(), |sum, k| sum + *k * self.distance(p + *k * step));
+        sum * (1.0 / (4.0 * step))
+    }
+
+    /// The material at a point near the surface: the nearest part's.
+    #[must_use]
+    pub fn paint(&self, p: Vec3) -> Paint {
+        let node = self.cell(p).map_or(&self.root, |cell| &cell.node);
+        self.parts[self.nearest(node, p).1 as usize].paint
+    }
+
+    /// All materials.
+    #[must_use]
+    pub fn paints(&self) -> Vec<Paint> {
+        let mut paints: Vec<Paint> = Vec::new();
+        for part in &self.parts {
+            if !paints.iter().any(|paint| paint.slot == part.paint.slot) {
+                paints.push(part.paint);
+            }
+        }
+        paints
+    }
+
+    /// The box of the surface, to about a thousandth of its size.
+    #[must_use]
+    pub fn surface_bounds(&self) -> Bounds3 {
+        const STEPS: usize = 5;
+        let side = 2.0 * EXTENT / CELLS as f32;
+        let nothing = (v(9e9, 9e9, 9e9), v(-9e9, -9e9, -9e9));
+        let join = |a: Bounds3, b: Bounds3| (a.0.min(b.0), a.1.max(b.1));
+        self.cells
+            .par_iter()
+            .enumerate()
+            .filter(|(_, cell)| cell.low <= 0.0 && cell.high >= 0.0)
+            .map(|(index, cell)| {
+                let corner = centre(index, CELLS) - v(side, side, side) * 0.5;
+                let mut bounds = nothing;
+                for step in 0..STEPS * STEPS * STEPS {
+                    let offset = unfold(step, STEPS).map(|k| (k as f32 + 0.5) * side / STEPS as f32);
+                    let p = corner + v(offset[0], offset[1], offset[2]);
+                    let distance = self.distance_in(cell, p);
+                    if distance.abs() < side / STEPS as f32 {
+                        let normal = self.gradient(p, 1e-3);
+                        let p = p - normal * (distance / normal.dot(normal).max(0.25));
+                        bounds = join(bounds, (p, p));
+                    }
+                }
+                bounds
+            })
+            .reduce(|| nothing, join)
+    }
+
+    /// Points in the cells that the surface may go through: the corner of each such cell, and the side of all.
+    #[must_use]
+    pub fn surface_cells(&self) -> (Vec<Vec3>, f32) {
+        let side = 2.0 * EXTENT / CELLS as f32;
+        let near = |(index, cell): (usize, &Cell)| {
+            (cell.low <= 0.0 && cell.high >= 0.0).then(|| centre(index, CELLS) - v(side, side, side) * 0.5)
+        };
+        (self.cells.iter().enumerate().filter_map(near).collect(), side)
+    }
+
+    fn eval(&self, node: &Node, p: Vec3) -> f32 {
+        match node {
+            Node::Part(part) => self.parts[*part as usize].distance(p),
+            Node::Union(nodes, k) => {
+                let mut value = f32::MAX;
+                for node in nodes {
+                    let next = self.eval(node, p);
+                    value = if *k > 0.0 { smooth_min(value, next, *k) } else { value.min(next) };
+                }
+                value
+            }
+            Node::Cut(a, b, k) => -smooth_min(-self.eval(a, p), self.eval(b, p), *k),
+            Node::Both(a, b, k) => -smooth_min(-self.eval(a, p), -self.eval(b, p), *k),
+        }
+    }
+
+    fn nearest(&self, node: &Node, p: Vec3) -> (f32, u32) {
+        match node {
+            Node::Part(part) => (self.parts[*part as usize].distance(p), *part),
+            Node::Union(nodes, _) => nodes
+                .iter()
+                .map(|node| self.nearest(node, p))
+                .fold((f32::MAX, 0), |best, next| if next.0 < best.0 { next } else { best }),
+            // What was cut away shows the material that is left.
+            Node::Cut(a, b, k) => {
+                let (value, part) = self.nearest(a, p);
+                (-smooth_min(-value, self.eval(b, p), *k), part)
+            }
+            Node::Both(a, b, k) => {
+                let ((a, part), b) = (self.nearest(a, p), self.eval(b, p));
+                (-smooth_min(-a, -b, *k), part)
+            }
+        }
+    }
+
+    /// What of a node matters within `radius` of a point, and the interval of its values there.
+    fn prune(&self, node: &Node, p: Vec3, radius: f32) -> Cell {
+        match node {
+            Node::Part(index) => {
+                let part = &self.parts[*index as usize];
+                let (value, change) = (part.distance(p), radius * part.primitive.steepness());
+                Cell { node: node.clone(), low: value - change, high: value + change }
+            }
+            Node::Union(nodes, k) => {
+                let mut cells: Vec<Cell> = nodes.iter().map(|node| self.prune(node, p, radius)).collect();
+                let high = cells.iter().map(|cell| cell.high).fold(f32::MAX, f32::min);
+                // Within k of the least a value changes it; what lies a few k beyond changes nothing, even by way of
+                // others: a smooth union of any number is never more than k below its least.
+                cells.retain(|cell| cell.low <= high + 3.0 * k);
+                let low = cells.iter().map(|cell| cell.low).fold(f32::MAX, f32::min);
+                let low = if cells.len() > 1 { low - k } else { low };
+                let mut nodes: Vec<Node> = cells.into_iter().map(|cell| cell.node).collect();
+                let node = if nodes.len() == 1 { nodes.remove(0) } else { Node::Union(nodes, *k) };
+                Cell { node, low, high }
+            }
+            Node::Cut(a, b, k) => {
+                let (a, b) = (self.prune(a, p, radius), self.prune(b, p, radius));
+                // The tool is too far away to matter.
+                if -b.low < a.low - k {
+                    return a;
+                }
+                let (low, high) = (a.low.max(-b.high), a.high.max(-b.low) + k / 4.0);
+                Cell { node: Node::Cut(Box::new(a.node), Box::new(b.node), *k), low, high }
+            }
+            Node::Both(a, b, k) => {
+                let (a, b) = (self.prune(a, p, radius), self.prune(b, p, radius));
+                if b.high < a.low - k {
+                    return a;
+                }
+                let (low, high) = (a.low.max(b.low), a.high.max(b.high) + k / 4.0);
+                Cell { node: Node::Both(Box::new(a.node), Box::new(b.node), *k), low, high }
+            }
+        }
+    }
+}
+
+fn flatten(shape: &Shape, parts: &mut Vec<Part>) -> Node {
+    match shape {
+        Shape::Part(part) => {
+            parts.push((**part).clone());
+            Node::Part(parts.len() as u32 - 1)
+        }
+        Shape::Union(shapes, k) => Node::Union(shapes.iter().map(|shape| flatten(shape, parts)).collect(), *k),
+        Shape::Cut(a, b, k) => Node::Cut(Box::new(flatten(a, parts)), Box::new(flatten(b, parts)), *k),
+        Shape::Both(a, b, k) => Node::Both(Box::new(flatten(a, parts)), Box::new(flatten(b, parts)), *k),
+    }
+}
+
+fn part_bounds(shape: &Shape) -> Bounds3 {
+    match shape {
+        Shape::Part(part) => part.bounds(),
+        Shape::Union(shapes, _) => shapes
+            .iter()
+            .map(part_bounds)
+            .fold((v(9e9, 9e9, 9e9), v(-9e9, -9e9, -9e9)), |(low, high), (l, h)| (low.min(l), high.max(h))),
+        Shape::Cut(a, _, _) => part_bounds(a),
+        Shape::Both(a, b, _) => {
+            let (a, b) = (part_bounds(a), part_bounds(b));
+            (a.0.max(b.0), a.1.min(b.1))
+        }
+    }
+}
+
+fn unfold(index: usize, cells: usize) -> [usize; 3] {
+    [index / (cells * cells), index / cells % cells, index % cells]
+}
+
+fn centre(index: usize, cells: usize) -> Vec3 {
+    let [x, y, z] = unfold(index, cells).map(|k| (2.0 * k as f32 + 1.0) / cells as f32 - 1.0);
+    v(x, y, z) * EXTENT
+}
