@@ -158,8 +158,7 @@ impl MemoryNeed {
         let decoding = layer(1, latents, vae.width, 4 * vae.width) + scores(1, vae.heads, latents, latents);
         let geo = vae.geo_width() as u64;
         let middle = geo * vae.geo_decoder_mlp_expand_ratio as u64;
-        let query =
-            geo * (8 * narrow + 3 * wide) + middle * (2 * narrow + 3 * wide) + vae.embedded_point() as u64 * 8;
+        let query = geo * (8 * narrow + 3 * wide) + middle * (2 * narrow + 3 * wide) + vae.embedded_point() as u64 * 8;
         let weights = Parameters::of(config).total() * bytes;
         // Scores of the queries' attention come in blocks of a fixed size, whatever the chunk.
         let decoding = decoding.max(SCORES as u64 * score);

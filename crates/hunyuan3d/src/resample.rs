@@ -20,9 +20,7 @@ pub fn bilinear_antialiased(values: &[f32], planes: usize, from: usize, to: usiz
         return values.to_vec();
     }
     let taps = triangle_taps(from, to);
-    (0..planes)
-        .flat_map(|plane| separable(&values[plane * from * from..][..from * from], from, to, 1, &taps))
-        .collect()
+    (0..planes).flat_map(|plane| separable(&values[plane * from * from..][..from * from], from, to, 1, &taps)).collect()
 }
 
 /// Where an output sample reads, and how much of each.

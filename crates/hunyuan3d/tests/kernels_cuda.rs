@@ -134,9 +134,14 @@ fn affine() {
 #[test]
 fn affine_onto_a_residual() {
     Case::all(|case| {
-        for (batch, tokens, inputs, outputs) in
-            [(2, 97, 72, 136), (1, 1, 64, 64), (2, 513, 1000, 1032), (3, 300, 4096, 520), (2, 1500, 256, 1024), (1, 26_000, 192, 136)]
-        {
+        for (batch, tokens, inputs, outputs) in [
+            (2, 97, 72, 136),
+            (1, 1, 64, 64),
+            (2, 513, 1000, 1032),
+            (3, 300, 4096, 520),
+            (2, 1500, 256, 1024),
+            (1, 26_000, 192, 136),
+        ] {
             let x = case.random([batch, tokens, inputs]);
             let weight = case.random([outputs, 2 * inputs]).narrow(1, inputs, inputs) * (inputs as f32).powf(-0.5);
             let (residual, bias) = (case.random([batch, tokens, outputs]), case.random([outputs]));
@@ -171,7 +176,8 @@ fn norms_and_modulation() {
                 case.same(&what, Cuda::modulate(x.clone(), scale, shift, EPSILON), plain);
             }
             let (weight, bias) = (case.random([1, width]), case.random([1]));
-            let ours = Cuda::norm_dot(x.clone() + 0.0, Some((gain, offset)), EPSILON, weight.clone(), Some(bias.clone()));
+            let ours =
+                Cuda::norm_dot(x.clone() + 0.0, Some((gain, offset)), EPSILON, weight.clone(), Some(bias.clone()));
             case.same(&what, ours, plain::affine(plain, wide(&weight), Some(wide(&bias)), Epilogue::None));
             let plain = plain::affine(wide(&x), wide(&weight), None, Epilogue::None);
             case.same(&what, Cuda::norm_dot(x + 0.0, None, EPSILON, weight, None), plain);
@@ -259,14 +265,15 @@ fn selected_keys() {
     Case::all(|case| {
         for (heads, queries, keys, width, count) in [(1, 1, 1, 64, 1), (3, 41, 3072, 64, 1024), (2, 7, 96, 16, 32)] {
             let q = case.random([1, heads, queries, width]);
-            let (k, v) = (case.random([1, keys, heads, 2 * width]).swap_dims(1, 2), case.random([1, heads, keys, width]));
+            let (k, v) =
+                (case.random([1, keys, heads, 2 * width]).swap_dims(1, 2), case.random([1, heads, keys, width]));
             let k = Cuda::head_channels(k, width, width);
             let ours = Cuda::select_keys(q.clone(), k.clone(), v.clone(), count);
             let plain = plain::select_keys(wide(&q), wide(&k), wide(&v), count);
             for (ours, plain) in ours.into_iter().zip(plain) {
                 // In any order; scores that round differently may swap the last.
                 let sums = |x: Gpu<4>| -> Gpu<1> { wide(&x).powi_scalar(2).sum_dim(2).reshape([heads * width]) };
-                case.same(&format!("{count} of {keys}"), sums(ours) , sums(plain));
+                case.same(&format!("{count} of {keys}"), sums(ours), sums(plain));
             }
         }
     });

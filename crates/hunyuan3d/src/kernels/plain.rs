@@ -147,12 +147,7 @@ pub fn fourier<B: Backend>(points: Tensor<B, 3>, frequencies: &[f32]) -> Tensor<
 }
 
 /// [`super::Kernels::select_keys`].
-pub fn select_keys<B: Backend>(
-    q: Tensor<B, 4>,
-    k: Tensor<B, 4>,
-    v: Tensor<B, 4>,
-    count: usize,
-) -> [Tensor<B, 4>; 2] {
+pub fn select_keys<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>, v: Tensor<B, 4>, count: usize) -> [Tensor<B, 4>; 2] {
     // The mean of the scores is the score of the mean.
     let mean = wide(q).mean_dim(2);
     let scores = mean.matmul(wide(k.clone()).transpose());

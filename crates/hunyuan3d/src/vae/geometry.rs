@@ -1,8 +1,8 @@
 //! Reading the field at points: queries embedded by sines, one cross attention to the shape's tokens.
 
 use burn::module::{Module, Param};
-use burn::tensor::backend::Backend;
 use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 
 use super::blocks::{EPSILON, QueryKeyNorm, norm_key, norm_query, split_parts};
 use crate::ModelError;

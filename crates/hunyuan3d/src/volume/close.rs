@@ -23,9 +23,8 @@ pub fn open_ends(volume: &Volume, asked: &Mask, coarse: &Volume, level: f32) -> 
     let open = edge.kept(|position| {
         let side = coarse_side(coarse, level, position);
         let at = (position[0] * n + position[1]) * n + position[2];
-        let differs = |other: usize, beside: [usize; 3]| {
-            asked.contains(beside) && (volume.values[other] >= level) != side
-        };
+        let differs =
+            |other: usize, beside: [usize; 3]| asked.contains(beside) && (volume.values[other] >= level) != side;
         (0..3).any(|axis| {
             let step = [n * n, n, 1][axis];
             let beside = |place: usize| {

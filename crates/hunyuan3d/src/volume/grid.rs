@@ -219,7 +219,8 @@ mod tests {
         // A grid whose rows take three words; every index beside a word's edge.
         for samples in [64, 65, 130] {
             let at = |x: usize, y: usize, z: usize| (x * samples + y) * samples + z;
-            let own: Vec<usize> = [0, 62, 63, 64, samples - 1].iter().map(|z| at(1, samples - 1, z % samples)).collect();
+            let own: Vec<usize> =
+                [0, 62, 63, 64, samples - 1].iter().map(|z| at(1, samples - 1, z % samples)).collect();
             let mask = set_of(samples, &own);
             let mut all = mask.indices();
             assert!(all.is_sorted());

@@ -25,9 +25,8 @@ pub fn generation(x: &Array) -> Option<Generation> {
 pub fn of_device(number: usize) -> Option<Generation> {
     let mut seen = SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     *seen.get_or_insert_default().entry(number).or_insert_with(|| {
-        let capability = cudarc::driver::CudaContext::new(number)
-            .and_then(|context| context.compute_capability())
-            .unwrap_or((0, 0));
+        let capability =
+            cudarc::driver::CudaContext::new(number).and_then(|context| context.compute_capability()).unwrap_or((0, 0));
         let forced = std::env::var("HUNYUAN3D_KERNELS").unwrap_or_default();
         let generation = match capability {
             _ if forced == "plain" => None,
@@ -40,7 +39,12 @@ pub fn of_device(number: usize) -> Option<Generation> {
             Some(Generation::Ampere) => "mma.sync and cp.async",
             None => "Burn's own",
         };
-        tracing::info!(device = number, capability = format!("{}.{}", capability.0, capability.1), path, "CUDA kernels");
+        tracing::info!(
+            device = number,
+            capability = format!("{}.{}", capability.0, capability.1),
+            path,
+            "CUDA kernels"
+        );
         generation
     })
 }

@@ -60,7 +60,13 @@ pub fn attend(q: &Array, k: &Array, v: &Array) -> Option<Array> {
                 tile: vec![1, 1, tile, 64],
             };
             let maps = [map(q, queries, q_strides, rows), map(k, keys, k_strides, 128), map(v, keys, v_strides, 128)];
-            launch(program(generation, q.dtype), (queries.div_ceil(rows), heads, batch), &maps, &[&out], sizes.to_vec());
+            launch(
+                program(generation, q.dtype),
+                (queries.div_ceil(rows), heads, batch),
+                &maps,
+                &[&out],
+                sizes.to_vec(),
+            );
         }
         Generation::Ampere => {
             let strides = [q_strides, k_strides, v_strides];

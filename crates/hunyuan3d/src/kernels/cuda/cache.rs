@@ -76,7 +76,8 @@ fn prepare(folder: &Path, own: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
         let process = name.to_str().and_then(|name| name.strip_prefix("process-")?.parse::<u32>().ok());
-        if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists() || process == std::process::id())
+        if process
+            .is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists() || process == std::process::id())
         {
             let _ = std::fs::remove_dir_all(entry.path());
         }

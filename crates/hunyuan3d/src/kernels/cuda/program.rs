@@ -32,14 +32,8 @@ const HOPPER: &str = include_str!("hopper.cuh");
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 6] = [
-        Self::AttentionHopper,
-        Self::AttentionAmpere,
-        Self::GemmHopper,
-        Self::GemmAmpere,
-        Self::Rows,
-        Self::Select,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::AttentionHopper, Self::AttentionAmpere, Self::GemmHopper, Self::GemmAmpere, Self::Rows, Self::Select];
 
     fn parts(self) -> &'static [&'static str] {
         match self {

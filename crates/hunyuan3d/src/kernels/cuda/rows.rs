@@ -67,13 +67,7 @@ pub fn norm(x: &Array, scale: Scale<'_>, epsilon: f64) -> Option<Array> {
     let row = if tokens == 1 { width } else { strides[1] };
     let mut scalars: Vec<u64> = numbers([batch * tokens, width, strides[0], row, tokens, stride]).collect();
     scalars.extend([bits(epsilon), kind]);
-    launch(
-        program("layer_norm", x.dtype),
-        ((batch * tokens).div_ceil(8), 1, 1),
-        &[],
-        &[x, a, b, &out],
-        scalars,
-    );
+    launch(program("layer_norm", x.dtype), ((batch * tokens).div_ceil(8), 1, 1), &[], &[x, a, b, &out], scalars);
     Some(out)
 }
 
