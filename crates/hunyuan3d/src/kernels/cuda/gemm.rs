@@ -42,28 +42,24 @@ struct Tile {
     stages: usize,
     /// Time of an element of the tile, relative, as measured on an H200 (BENCHMARKS.md).
     cost: f64,
+    /// The same where the product is [`DEEP`].
+    deep: f64,
 }
 
-/// With an activation.
+/// From this depth on, what a tile does beside multiplying hardly counts.
+const DEEP: usize = 2048;
+
 const TILES: [Tile; 3] = [
-    Tile { groups: 2, columns: 192, stages: 5, cost: 1.0 },
-    Tile { groups: 3, columns: 128, stages: 5, cost: 1.06 },
-    Tile { groups: 2, columns: 128, stages: 6, cost: 1.09 },
+    Tile { groups: 2, columns: 256, stages: 4, cost: 1.0, deep: 1.2 },
+    Tile { groups: 3, columns: 128, stages: 5, cost: 1.06, deep: 1.0 },
+    Tile { groups: 2, columns: 128, stages: 6, cost: 1.08, deep: 1.08 },
 ];
-/// Onto a residual.
-const TILES_ONTO: [Tile; 2] =
-    [Tile { groups: 3, columns: 128, stages: 5, cost: 1.0 }, Tile { groups: 2, columns: 128, stages: 6, cost: 1.08 }];
-
-/// The tiles that an epilogue's kernel is compiled for.
-fn tiles_of(epilogue: u32) -> &'static [Tile] {
-    if epilogue < 5 { &TILES } else { &TILES_ONTO }
-}
 
 fn hopper(tile: &Tile, epilogue: u32, element: DType) -> Program {
     let rows = 64 * tile.groups;
     Program {
         entry: "gemm",
-        source: if epilogue < 5 { Source::GemmHopper } else { Source::GemmHopperOnto },
+        source: Source::GemmHopper,
         element,
         constants: vec![
             ("GROUPS", tile.groups as u32),
@@ -92,7 +88,7 @@ pub fn programs(generation: Generation, element: DType) -> Vec<Program> {
     let epilogues = 0..=6;
     match generation {
         Generation::Hopper => {
-            epilogues.flat_map(|of| tiles_of(of).iter().map(move |tile| hopper(tile, of, element))).collect()
+            epilogues.flat_map(|epilogue| TILES.iter().map(move |tile| hopper(tile, epilogue, element))).collect()
         }
         Generation::Ampere => epilogues.map(|epilogue| ampere(epilogue, element)).collect(),
     }
@@ -143,10 +139,12 @@ pub fn affine(x: &Array, weight: &Array, bias: Option<&Array>, after: After<'_>)
         Generation::Hopper => {
             let units = multiprocessors(x);
             let tiles = |tile: &Tile| batches * rows.div_ceil(64 * tile.groups) * columns.div_ceil(tile.columns);
-            let time =
-                |tile: &Tile| tiles(tile).div_ceil(units) as f64 * (64 * tile.groups * tile.columns) as f64 * tile.cost;
-            let fastest = tiles_of(number).iter().min_by(|a, b| time(a).total_cmp(&time(b)));
-            let tile = fastest.copied().unwrap_or(TILES_ONTO[0]);
+            let time = |tile: &Tile| {
+                let each = if depth < DEEP { tile.cost } else { tile.deep };
+                tiles(tile).div_ceil(units) as f64 * (64 * tile.groups * tile.columns) as f64 * each
+            };
+            let fastest = TILES.iter().min_by(|a, b| time(a).total_cmp(&time(b)));
+            let tile = fastest.copied().unwrap_or(TILES[0]);
             let height = 64 * tile.groups;
             let x_map = Map {
                 of: x,

@@ -1,18 +1,74 @@
-// x · wᵀ + bias and an activation, on Hopper. There are two sets of accumulators: while one is filled, what the other holds
-// leaves, so that activations and stores cost the tensor cores nothing.
+// x · wᵀ with what follows it, on Hopper: one warp feeds shared memory through the copy engine, the others multiply, each
+// warpgroup 64 rows. A tile's results wait in registers, in half precision, and leave while the next tile is multiplied.
 //
-// EPILOGUE: kernels::Epilogue's number.
+// GROUPS: multiplying warpgroups. COLUMNS: of a block's tile, 128 or 256. STAGES: pieces of depth in flight.
+// EPILOGUE: kernels::Epilogue's number, or 5: out = residual + gate · (x · wᵀ + bias), 6: the same without a gate.
+#ifndef GROUPS
+#define GROUPS 2
+#endif
+#ifndef COLUMNS
+#define COLUMNS 256
+#endif
+#ifndef STAGES
+#define STAGES 4
+#endif
+#ifndef EPILOGUE
+#define EPILOGUE 0
+#endif
+#define ROWS (64 * GROUPS)
+#define DEPTH 64
+#define X_BYTES (ROWS * 128)
+#define W_BYTES (COLUMNS * 128)
+#define STAGE_BYTES (X_BYTES + W_BYTES)
+// Columns that a warp stages at a time on their way out, and the bytes of a staged row.
+#define PART 32
+#define PARTS (COLUMNS / PART)
+#define PART_BYTES (PART * 2 + 16)
+
+// Together what the block was launched with, or the increase waits for ever.
+#if GROUPS == 3
+#define PRODUCER_REGISTERS 32
+#define CONSUMER_REGISTERS 160
+#else
+#define PRODUCER_REGISTERS 40
+#define CONSUMER_REGISTERS 232
+#endif
+
+struct GemmInfo {
+    // Batches of x and rows in each; columns and depth of the product; row tiles of a batch; elements from a batch's gate
+    // to the next's; whether there is a bias.
+    u64 batches, rows, columns, depth, row_tiles, gate_stride, has_bias;
+};
+
+// Where a tile lies.
+struct Tile {
+    int batch, row, column;
+};
+
+__device__ __forceinline__ Tile tile_at(int index, int row_tiles, int all_row_tiles, int column_tiles) {
+    // Bands of rows, so that what is read at a time stays in the cache.
+    const int band = 16, in_band = band * column_tiles, begin = index / in_band * band;
+    const int height = min(band, all_row_tiles - begin), rest = index % in_band;
+    const int row_tile = begin + rest % height;
+    return {row_tile / row_tiles, row_tile % row_tiles * ROWS, rest / height * COLUMNS};
+}
+
+__device__ __forceinline__ uint4 shared_16(u32 from) {
+    uint4 v;
+    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(from));
+    return v;
+}
 
 // Sends a part of a finished tile on its way.
 struct Leaving {
-    const elem* bias;
+    const elem *gate, *residual;
     elem* out;
     u32 staging;
-    int lane, columns;
-    // The finished tile: where its first row of this warp begins, its first column, rows below its first.
-    u64 place;
+    int lane, rows, columns;
+    // The finished tile: its first row of this warp, its first column, rows below the first, gate's offset.
+    u64 place, gate_offset;
     int column, left;
-    u32 biases[PART / 8];
+    uint4 old[2], gates;
 
     // Of eight rows at a time, this lane's 16 bytes.
     __device__ __forceinline__ bool inside(int part, int half) const {
@@ -21,31 +77,40 @@ struct Leaving {
     __device__ __forceinline__ u64 at(int part, int half) const {
         return place + (u64)(lane / 4 + 8 * half) * columns + part * PART + lane % 4 * 8;
     }
-    // Loads ahead what is added to a part.
     __device__ __forceinline__ void fetch(int part) {
+#if EPILOGUE >= 5
 #pragma unroll
-        for (int i = 0; i < PART / 8; i++) {
-            const int at = column + part * PART + i * 8 + lane % 4 * 2;
-            biases[i] = 0;
-            if (bias && at < columns) biases[i] = __ldg(reinterpret_cast<const u32*>(bias + at));
+        for (int half = 0; half < 2; half++) {
+            if (inside(part, half)) old[half] = *reinterpret_cast<const uint4*>(residual + at(part, half));
         }
+#if EPILOGUE == 5
+        if (inside(part, 0)) gates = __ldg(reinterpret_cast<const uint4*>(gate + gate_offset + part * PART + lane % 4 * 8));
+#endif
+#endif
     }
-    __device__ __forceinline__ void send(const float* d, int part) {
+    __device__ __forceinline__ void send(const u32* packed, int part) {
         __syncwarp();
 #pragma unroll
         for (int i = 0; i < PART / 8; i++) {
-            const float2 b = unpack(biases[i]);
-            const float* v = d + part * PART / 2 + 4 * i;
             const u32 to = staging + lane / 4 * PART_BYTES + i * 16 + lane % 4 * 4;
-            const u32 upper = pack(activate<EPILOGUE>(v[0] + b.x), activate<EPILOGUE>(v[1] + b.y));
-            const u32 lower = pack(activate<EPILOGUE>(v[2] + b.x), activate<EPILOGUE>(v[3] + b.y));
-            asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(upper) : "memory");
-            asm volatile("st.shared.b32 [%0], %1;" ::"r"(to + 8 * PART_BYTES), "r"(lower) : "memory");
+            asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(packed[2 * i]) : "memory");
+            asm volatile("st.shared.b32 [%0], %1;" ::"r"(to + 8 * PART_BYTES), "r"(packed[2 * i + 1]) : "memory");
         }
         __syncwarp();
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             uint4 values = shared_16(staging + (lane / 4 + 8 * half) * PART_BYTES + lane % 4 * 16);
+#if EPILOGUE >= 5
+            Eight x, y, g;
+            y.set(values);
+            x.set(old[half]);
+#if EPILOGUE == 5
+            g.set(gates);
+#endif
+#pragma unroll
+            for (int j = 0; j < 8; j++) x.v[j] = EPILOGUE == 5 ? fmaf(g.v[j], y.v[j], x.v[j]) : x.v[j] + y.v[j];
+            values = x.raw();
+#endif
             if (inside(part, half)) *reinterpret_cast<uint4*>(out + at(part, half)) = values;
         }
         if (part + 1 < PARTS) fetch(part + 1);
@@ -54,7 +119,8 @@ struct Leaving {
 
 extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
     gemm(const __grid_constant__ TensorMap x_map, const __grid_constant__ TensorMap w_map, const void*, const void*,
-         const void*, const void*, const elem* __restrict__ bias, const void*, const void*, elem* out, const __grid_constant__ GemmInfo info) {
+         const void*, const void*, const elem* __restrict__ bias, const elem* __restrict__ gate, const elem* residual,
+         elem* out, const __grid_constant__ GemmInfo info) {
     extern __shared__ unsigned char raw[];
     const u32 base = (shared_address(raw) + 1023) & ~1023u;
     const u32 staging_all = base + STAGES * STAGE_BYTES;
@@ -76,75 +142,97 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
     if (group == GROUPS) {
         FEWER_REGISTERS(PRODUCER_REGISTERS);
         if (threadIdx.x == 128 * GROUPS) {
-            feed(&x_map, &w_map, base, full, empty, tiles, steps, row_tiles, all_row_tiles, column_tiles);
+            int stage = 0, round = 0;
+            for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
+                const Tile tile = tile_at(index, row_tiles, all_row_tiles, column_tiles);
+                for (int step = 0; step < steps; step++) {
+                    if (round > 0) barrier_wait(empty + 8 * stage, (round - 1) & 1);
+                    const u32 x_at = base + stage * STAGE_BYTES, barrier = full + 8 * stage;
+                    barrier_expect(barrier, STAGE_BYTES);
+                    copy_3d(x_at, &x_map, barrier, step * DEPTH, tile.row, tile.batch);
+                    copy_2d(x_at + X_BYTES, &w_map, barrier, step * DEPTH, tile.column);
+                    if (++stage == STAGES) stage = 0, round++;
+                }
+            }
         }
         return;
     }
     MORE_REGISTERS(CONSUMER_REGISTERS);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
     Leaving leaving;
-    leaving.bias = info.has_bias ? bias : nullptr, leaving.out = out;
+    leaving.gate = gate, leaving.residual = residual, leaving.out = out;
     leaving.staging = staging_all + (group * 4 + warp) * 16 * PART_BYTES;
-    leaving.lane = lane, leaving.columns = columns;
+    leaving.lane = lane, leaving.rows = rows, leaving.columns = columns;
     bool waiting = false;
-    int stage = 0, round = 0, held = 0;
+    u32 packed[COLUMNS / 4];
+    float d[COLUMNS / 2];
+    int stage = 0, round = 0;
 
-    // A tile into one set of accumulators, while the tile before leaves from the other.
-    auto pass = [&](int index, float (&now)[COLUMNS / 2], float (&past)[COLUMNS / 2]) {
-        auto advance = [&](int step) {
-            barrier_wait(full + 8 * stage, round & 1);
-            multiply(now, base + stage * STAGE_BYTES, group, step > 0);
-        };
-        // Up to two steps stay under way while results leave; the shared memory of those before is free.
-        auto settle = [&](int left) {
-            held++;
-            while (held > left) {
-                const int oldest = stage - held + 1;
-                if (lane == 0) barrier_arrive(empty + 8 * (oldest < 0 ? oldest + STAGES : oldest));
-                held--;
-            }
-            if (++stage == STAGES) stage = 0, round++;
-        };
-        advance(0);
-        product_wait<1>();
-        settle(1);
-        hold(past);
-        int step = 1;
+    auto multiply = [&](bool add) {
+        barrier_wait(full + 8 * stage, round & 1);
+        const u64 x = descriptor(base + stage * STAGE_BYTES + group * 64 * 128);
+        const u64 w = descriptor(base + stage * STAGE_BYTES + X_BYTES);
+        product_fence();
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#if COLUMNS == 256
+            product_256(d, x + 2 * i, w + 2 * i, add || i > 0);
+#else
+            product_128(d, x + 2 * i, w + 2 * i, add || i > 0);
+#endif
+        }
+        product_commit();
+    };
+    auto release = [&](int which) {
+        if (lane == 0) barrier_arrive(empty + 8 * which);
+    };
+    auto before = [&]() { return stage == 0 ? STAGES - 1 : stage - 1; };
+    auto next = [&]() {
+        if (++stage == STAGES) stage = 0, round++;
+    };
+
+    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
+        const Tile tile = tile_at(index, row_tiles, all_row_tiles, column_tiles);
+        // What the tile before left behind leaves beside the first products of this one.
 #pragma unroll
         for (int part = 0; part < PARTS; part++) {
-            const bool some = step < steps;
-            if (some) advance(step);
-            if (waiting) leaving.send(past, part);
-            if (some) {
-                product_wait<2>();
-                settle(2);
-                step++;
+            if (part < steps) multiply(part > 0);
+            if (waiting) leaving.send(packed + part * PART / 4, part);
+            if (part < steps) {
+                if (part > 0) {
+                    product_wait<1>();
+                    release(before());
+                }
+                next();
             }
         }
-        for (; step < steps; step++) {
-            advance(step);
-            product_wait<2>();
-            settle(2);
+        for (int step = PARTS; step < steps; step++) {
+            multiply(true);
+            product_wait<1>();
+            release(before());
+            next();
         }
-        const Tile tile = tile_at(index, row_tiles, all_row_tiles, column_tiles);
+        product_wait<0>();
+        hold(d);
+        release(before());
+
         const int first = tile.row + group * 64 + warp * 16;
         leaving.place = ((u64)tile.batch * rows + first) * columns + tile.column;
+        leaving.gate_offset = tile.batch * info.gate_stride + tile.column;
         leaving.column = tile.column, leaving.left = rows - first;
-        leaving.fetch(0);
         waiting = true;
-    };
-    auto finish = [&](float (&last)[COLUMNS / 2]) {
-        product_wait<0>();
-        hold(last);
+        leaving.fetch(0);
 #pragma unroll
-        for (int part = 0; part < PARTS; part++) leaving.send(last, part);
-    };
-    float even[COLUMNS / 2], odd[COLUMNS / 2];
-    for (int index = blockIdx.x; index < tiles; index += gridDim.x) {
-        pass(index, even, odd);
-        index += gridDim.x;
-        if (index >= tiles) return finish(even);
-        pass(index, odd, even);
-        if (index + (int)gridDim.x >= tiles) return finish(odd);
+        for (int i = 0; i < COLUMNS / 8; i++) {
+            const int at = tile.column + i * 8 + lane % 4 * 2;
+            float2 b = make_float2(0.0f, 0.0f);
+            if (info.has_bias && at < columns) b = unpack(__ldg(reinterpret_cast<const u32*>(bias + at)));
+            packed[2 * i] = pack(activate<EPILOGUE>(d[4 * i] + b.x), activate<EPILOGUE>(d[4 * i + 1] + b.y));
+            packed[2 * i + 1] = pack(activate<EPILOGUE>(d[4 * i + 2] + b.x), activate<EPILOGUE>(d[4 * i + 3] + b.y));
+        }
+    }
+    if (waiting) {
+#pragma unroll
+        for (int part = 0; part < PARTS; part++) leaving.send(packed + part * PART / 4, part);
     }
 }

@@ -16,10 +16,8 @@ pub enum Source {
     AttentionHopper,
     /// Attention by `mma.sync`.
     AttentionAmpere,
-    /// Matrix product with an activation by `wgmma`.
+    /// Matrix product by `wgmma`.
     GemmHopper,
-    /// Matrix product onto a residual by `wgmma`.
-    GemmHopperOnto,
     /// Matrix product by `mma.sync`.
     GemmAmpere,
     /// Everything that goes row by row.
@@ -31,26 +29,17 @@ pub enum Source {
 const COMMON: &str = include_str!("common.cuh");
 const AMPERE: &str = include_str!("ampere.cuh");
 const HOPPER: &str = include_str!("hopper.cuh");
-const GEMM_HOPPER: &str = include_str!("gemm_hopper.cuh");
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 7] = [
-        Self::AttentionHopper,
-        Self::AttentionAmpere,
-        Self::GemmHopper,
-        Self::GemmHopperOnto,
-        Self::GemmAmpere,
-        Self::Rows,
-        Self::Select,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::AttentionHopper, Self::AttentionAmpere, Self::GemmHopper, Self::GemmAmpere, Self::Rows, Self::Select];
 
     fn parts(self) -> &'static [&'static str] {
         match self {
             Self::AttentionHopper => &[COMMON, HOPPER, include_str!("attention_hopper.cu")],
             Self::AttentionAmpere => &[COMMON, AMPERE, include_str!("attention_ampere.cu")],
-            Self::GemmHopper => &[COMMON, HOPPER, GEMM_HOPPER, include_str!("gemm_hopper.cu")],
-            Self::GemmHopperOnto => &[COMMON, HOPPER, GEMM_HOPPER, include_str!("gemm_hopper_onto.cu")],
+            Self::GemmHopper => &[COMMON, HOPPER, include_str!("gemm_hopper.cu")],
             Self::GemmAmpere => &[COMMON, AMPERE, include_str!("gemm_ampere.cu")],
             Self::Rows => &[COMMON, include_str!("rows.cu")],
             Self::Select => &[COMMON, include_str!("select.cu")],
