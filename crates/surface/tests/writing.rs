@@ -72,8 +72,8 @@ fn every_format_names_the_job_and_its_seed() {
                     String::from_utf8_lossy(&bytes).into_owned()
                 };
                 assert!(part("[Content_Types].xml").contains("Extension=\"png\" ContentType=\"image/png\""));
-                assert!(part("_rels/.rels").contains("Target=\"/Metadata/thumbnail.png\""));
-                assert_eq!(part("Metadata/thumbnail.png"), "\u{fffd}PNG");
+                assert!(part("_rels/.rels").contains("Target=\"/Metadata/preview.png\""));
+                assert_eq!(part("Metadata/preview.png"), "\u{fffd}PNG");
                 let model = part("3D/3dmodel.model");
                 for wanted in [
                     "unit=\"millimeter\"",

@@ -12,7 +12,8 @@ const CONTENT_TYPES: &[u8] = br#"<?xml version="1.0" encoding="UTF-8"?>
 <Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="model" ContentType="application/vnd.ms-package.3dmanufacturing-3dmodel+xml"/><Default Extension="png" ContentType="image/png"/></Types>
 "#;
 const MODEL: &str = "3D/3dmodel.model";
-const THUMBNAIL: &str = "Metadata/thumbnail.png";
+/// Its relationship says what it is. Its name does not: assimp 5.2 crashes on parts that are named `thumbnail`.
+const THUMBNAIL: &str = "Metadata/preview.png";
 const MODEL_TYPE: &str = "http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel";
 const THUMBNAIL_TYPE: &str = "http://schemas.openxmlformats.org/package/2006/relationships/metadata/thumbnail";
 
