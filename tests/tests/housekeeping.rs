@@ -174,3 +174,18 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
         objects::get_named(&pipeline.bus, bucket, name, 100).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_asked_whether_it_works_and_told_what_to_log() {
+    let mut pipeline = Setup { services: &[Service::Export], ..Setup::default() }.start().await;
+    let address = pipeline.process(Service::Export).address().await;
+    let listener = format!("http://{address}");
+    assert_eq!(succeeds(&["healthcheck", &format!("{listener}/readyz")]).await, "ok\n");
+    assert_eq!(succeeds(&["log-level", &listener]).await, "info\n");
+    assert!(succeeds(&["log-level", &listener, "orfeas_bus=debug,info"]).await.contains("orfeas_bus=debug"));
+    let refused = orfeas(&["log-level", &listener, "loud"]).await;
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("is no log level"));
+    pipeline.process(Service::Export).kill();
+    let gone = orfeas(&["healthcheck", &format!("{listener}/readyz")]).await;
+    assert!(!gone.status.success() && String::from_utf8_lossy(&gone.stderr).contains("does not answer"), "{gone:?}");
+}
