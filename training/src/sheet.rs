@@ -29,7 +29,8 @@ pub fn draw(objects: &[(&'static Family, u64)], side: u32, columns: u32) -> Resu
         .map(|(family, seed)| {
             let solid = family.solid(*seed);
             let (_, shown) = picture(&solid, family, *seed, 0, side)?;
-            let views = [(0.0, 8.0), (90.0, 8.0), (215.0, 35.0)].map(|(azimuth, elevation)| render_plain(&solid, azimuth, elevation, side));
+            let views = [(0.0, 8.0), (90.0, 8.0), (215.0, 35.0)]
+                .map(|(azimuth, elevation)| render_plain(&solid, azimuth, elevation, side));
             Ok((shown, views))
         })
         .collect::<Result<_, ShapeError>>()?;

@@ -29,11 +29,7 @@ impl Vec3 {
     /// The cross product.
     #[must_use]
     pub fn cross(self, other: Self) -> Self {
-        v(
-            self.y * other.z - self.z * other.y,
-            self.z * other.x - self.x * other.z,
-            self.x * other.y - self.y * other.x,
-        )
+        v(self.y * other.z - self.z * other.y, self.z * other.x - self.x * other.z, self.x * other.y - self.y * other.x)
     }
 
     /// The length.

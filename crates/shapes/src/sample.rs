@@ -83,7 +83,13 @@ impl Sample {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn of(solid: &Solid, family: &'static Family, seed: u64, view: u32, options: &SampleOptions) -> Result<Self, ShapeError> {
+    pub fn of(
+        solid: &Solid,
+        family: &'static Family,
+        seed: u64,
+        view: u32,
+        options: &SampleOptions,
+    ) -> Result<Self, ShapeError> {
         let (camera, picture) = picture(solid, family, seed, view, options.side)?;
         let mut r = Rng::new("points", &[seed, u64::from(view)]);
         let surface = surface_points(solid, &mut r, options.surface.max(options.points / 4));
@@ -98,7 +104,8 @@ impl Sample {
             points.push(stored(p));
         }
         // The distance is that of the stored point, not of the one it was rounded from.
-        let distance = |p: &[i16; 3]| (corrected(solid, read_point(*p)).clamp(-2.0, 2.0) * DISTANCE_STEPS).round() as i16;
+        let distance =
+            |p: &[i16; 3]| (corrected(solid, read_point(*p)).clamp(-2.0, 2.0) * DISTANCE_STEPS).round() as i16;
         let distances = points.iter().map(distance).collect();
         let normals = surface[..options.surface].iter().map(|(_, n)| n.array().map(|x| (x * 127.0).round() as i8));
         let normals = normals.collect();
@@ -111,10 +118,20 @@ impl Sample {
 ///
 /// # Errors
 /// [`ShapeError::NothingSeen`] where it shows nothing.
-pub fn picture(solid: &Solid, family: &'static Family, seed: u64, view: u32, side: u32) -> Result<(Camera, RgbaImage), ShapeError> {
+pub fn picture(
+    solid: &Solid,
+    family: &'static Family,
+    seed: u64,
+    view: u32,
+    side: u32,
+) -> Result<(Camera, RgbaImage), ShapeError> {
     let chosen = View::random(solid, &mut Rng::new("view", &[seed, u64::from(view), family.name.len() as u64]));
     let image = chosen.flaws.apply(render(solid, &chosen, side));
-    let nothing = |error: orfeas_vision::VisionError| ShapeError::NothingSeen { family: family.name, seed, reason: error.to_string() };
+    let nothing = |error: orfeas_vision::VisionError| ShapeError::NothingSeen {
+        family: family.name,
+        seed,
+        reason: error.to_string(),
+    };
     let prepared = recentre(&image, BORDER_RATIO).map_err(nothing)?.to_rgba();
     Ok((chosen.camera, prepared))
 }

@@ -19,7 +19,14 @@ pub(super) fn house(r: &mut Rng) -> Shape {
     let slab = {
         let e = eave * roof / half;
         let t = 0.09;
-        let line = [[-half - eave, top - e], [0.0, top + roof], [half + eave, top - e], [half + eave, top - e + t], [0.0, top + roof + t], [-half - eave, top - e + t]];
+        let line = [
+            [-half - eave, top - e],
+            [0.0, top + roof],
+            [half + eave, top - e],
+            [half + eave, top - e + t],
+            [0.0, top + roof + t],
+            [-half - eave, top - e + t],
+        ];
         plate(&line, along + eave, 0.005)
     };
     let mut parts = vec![
@@ -57,13 +64,27 @@ pub(super) fn castle(r: &mut Rng) -> Shape {
     let (half, wall) = (r.range(0.55, 0.8), r.range(0.35, 0.55));
     let (radius, tower) = (r.range(0.17, 0.25), r.range(0.8, 1.2));
     let pointed = r.chance(0.5);
-    let top = if pointed { frustum(0.22, 1.2 * radius, 0.01, 0.0).at(0.0, tower + 0.21, 0.0).of(1, Kind::Red) } else { battlements(radius, tower + 0.06).of(0, Kind::Light) };
+    let top = if pointed {
+        frustum(0.22, 1.2 * radius, 0.01, 0.0).at(0.0, tower + 0.21, 0.0).of(1, Kind::Red)
+    } else {
+        battlements(radius, tower + 0.06).of(0, Kind::Light)
+    };
     let one = all(vec![rod(tower / 2.0, radius, 0.01).at(0.0, tower / 2.0, 0.0).of(0, Kind::Light), top]);
-    let walls = brick(half, wall / 2.0, half, 0.0).at(0.0, wall / 2.0, 0.0).without(brick(half - 0.12, wall, half - 0.12, 0.0).at(0.0, wall + 0.1, 0.0));
-    let gate = all(vec![brick(0.15, 0.15, 0.5, 0.0).at(0.0, 0.1, half), rod(0.5, 0.15, 0.0).turn_x(FRAC_PI_2).at(0.0, 0.25, half)]);
+    let walls = brick(half, wall / 2.0, half, 0.0)
+        .at(0.0, wall / 2.0, 0.0)
+        .without(brick(half - 0.12, wall, half - 0.12, 0.0).at(0.0, wall + 0.1, 0.0));
+    let gate = all(vec![
+        brick(0.15, 0.15, 0.5, 0.0).at(0.0, 0.1, half),
+        rod(0.5, 0.15, 0.0).turn_x(FRAC_PI_2).at(0.0, 0.25, half),
+    ]);
     let mut parts = vec![walls.of(0, Kind::Light).without(gate), one.at(half, 0.0, half).both_sides().front_and_back()];
     for i in 0..4 {
-        parts.push(brick(0.06, 0.06, 0.05, 0.0).at(-0.45 * half + 0.3 * half * i as f32, wall + 0.05, half - 0.05).front_and_back().of(0, Kind::Light));
+        parts.push(
+            brick(0.06, 0.06, 0.05, 0.0)
+                .at(-0.45 * half + 0.3 * half * i as f32, wall + 0.05, half - 0.05)
+                .front_and_back()
+                .of(0, Kind::Light),
+        );
     }
     if r.chance(0.6) {
         let high = tower * r.range(0.6, 0.8);
@@ -86,7 +107,11 @@ pub(super) fn lighthouse(r: &mut Rng) -> Shape {
     for i in 0..r.int(0, 3) {
         let y = high * (0.22 + 0.28 * i as f32);
         let radius = wide + (top - wide) * y / high;
-        parts.push(frustum(0.07 * high, radius + 0.012 + 0.07 * (wide - top), radius + 0.012 - 0.07 * (wide - top), 0.0).at(0.0, y, 0.0).of(1, Kind::Red));
+        parts.push(
+            frustum(0.07 * high, radius + 0.012 + 0.07 * (wide - top), radius + 0.012 - 0.07 * (wide - top), 0.0)
+                .at(0.0, y, 0.0)
+                .of(1, Kind::Red),
+        );
     }
     if r.chance(0.5) {
         parts.push(egg(1.6 * wide, 0.16, 1.4 * wide).of(4, Kind::Dark));
@@ -98,7 +123,10 @@ pub(super) fn windmill(r: &mut Rng) -> Shape {
     let (wide, high) = (r.range(0.32, 0.45), r.range(1.0, 1.4));
     let sail = r.range(0.6, 0.85);
     let turn = r.range(0.0, TAU / 4.0);
-    let blade = all(vec![limb(v(0.0, 0.0, 0.0), 0.03, v(0.0, sail, 0.0), 0.025), brick(0.1, 0.38 * sail, 0.02, 0.0).at(0.09, 0.58 * sail, 0.0)]);
+    let blade = all(vec![
+        limb(v(0.0, 0.0, 0.0), 0.03, v(0.0, sail, 0.0), 0.025),
+        brick(0.1, 0.38 * sail, 0.02, 0.0).at(0.09, 0.58 * sail, 0.0),
+    ]);
     let blades: Vec<_> = (0..4).map(|i| blade.clone().turn_z(turn + TAU * i as f32 / 4.0)).collect();
     let front = 0.75 * wide;
     all(vec![

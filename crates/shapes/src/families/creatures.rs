@@ -37,13 +37,83 @@ pub(super) fn quadruped(r: &mut Rng) -> Shape {
     let which = r.int(0, 6);
     let b = match which {
         // dog, cat, horse, elephant, giraffe, pig or bear, cow
-        0 => Beast { leg: 0.5, leg_thick: 0.075, body: 0.2, belly: 0.18, neck: 0.25, neck_up: 0.9, head: 0.17, snout: 0.22, tail: 0.4 },
-        1 => Beast { leg: 0.38, leg_thick: 0.06, body: 0.17, belly: 0.18, neck: 0.16, neck_up: 0.8, head: 0.18, snout: 0.07, tail: 0.65 },
-        2 => Beast { leg: 0.72, leg_thick: 0.065, body: 0.23, belly: 0.22, neck: 0.5, neck_up: 0.95, head: 0.13, snout: 0.33, tail: 0.5 },
-        3 => Beast { leg: 0.5, leg_thick: 0.13, body: 0.34, belly: 0.38, neck: 0.14, neck_up: 0.6, head: 0.26, snout: 0.0, tail: 0.35 },
-        4 => Beast { leg: 0.85, leg_thick: 0.06, body: 0.21, belly: 0.2, neck: 1.0, neck_up: 1.25, head: 0.12, snout: 0.2, tail: 0.35 },
-        5 => Beast { leg: 0.28, leg_thick: 0.09, body: 0.3, belly: 0.33, neck: 0.08, neck_up: 0.5, head: 0.23, snout: 0.16, tail: 0.15 },
-        _ => Beast { leg: 0.48, leg_thick: 0.075, body: 0.28, belly: 0.3, neck: 0.22, neck_up: 0.6, head: 0.17, snout: 0.22, tail: 0.5 },
+        0 => Beast {
+            leg: 0.5,
+            leg_thick: 0.075,
+            body: 0.2,
+            belly: 0.18,
+            neck: 0.25,
+            neck_up: 0.9,
+            head: 0.17,
+            snout: 0.22,
+            tail: 0.4,
+        },
+        1 => Beast {
+            leg: 0.38,
+            leg_thick: 0.06,
+            body: 0.17,
+            belly: 0.18,
+            neck: 0.16,
+            neck_up: 0.8,
+            head: 0.18,
+            snout: 0.07,
+            tail: 0.65,
+        },
+        2 => Beast {
+            leg: 0.72,
+            leg_thick: 0.065,
+            body: 0.23,
+            belly: 0.22,
+            neck: 0.5,
+            neck_up: 0.95,
+            head: 0.13,
+            snout: 0.33,
+            tail: 0.5,
+        },
+        3 => Beast {
+            leg: 0.5,
+            leg_thick: 0.13,
+            body: 0.34,
+            belly: 0.38,
+            neck: 0.14,
+            neck_up: 0.6,
+            head: 0.26,
+            snout: 0.0,
+            tail: 0.35,
+        },
+        4 => Beast {
+            leg: 0.85,
+            leg_thick: 0.06,
+            body: 0.21,
+            belly: 0.2,
+            neck: 1.0,
+            neck_up: 1.25,
+            head: 0.12,
+            snout: 0.2,
+            tail: 0.35,
+        },
+        5 => Beast {
+            leg: 0.28,
+            leg_thick: 0.09,
+            body: 0.3,
+            belly: 0.33,
+            neck: 0.08,
+            neck_up: 0.5,
+            head: 0.23,
+            snout: 0.16,
+            tail: 0.15,
+        },
+        _ => Beast {
+            leg: 0.48,
+            leg_thick: 0.075,
+            body: 0.28,
+            belly: 0.3,
+            neck: 0.22,
+            neck_up: 0.6,
+            head: 0.17,
+            snout: 0.22,
+            tail: 0.5,
+        },
     };
     let spread = 0.18;
     let leg = r.about(b.leg, spread);
@@ -83,28 +153,53 @@ pub(super) fn quadruped(r: &mut Rng) -> Shape {
     }
     let tail_end = v(0.0, top + b.tail * r.range(-0.8, 0.7), -half - 0.7 * b.tail);
     let root = v(0.0, top + 0.4 * belly, -half - 0.6 * belly);
-    parts.push(tube(&[root, root.lerp(tail_end, 0.5) + v(0.0, 0.1, -0.06), tail_end + v(0.0, 0.0, -0.1)], 0.05, r.range(0.03, 0.055)));
+    parts.push(tube(
+        &[root, root.lerp(tail_end, 0.5) + v(0.0, 0.1, -0.06), tail_end + v(0.0, 0.0, -0.1)],
+        0.05,
+        r.range(0.03, 0.055),
+    ));
     let ear = match which {
         3 => egg(0.28, 0.3, 0.05).turn_y(0.5).at(0.3, to.y + 0.02, to.z - 0.1),
         0 if r.chance(0.5) => egg(0.05, 0.15, 0.08).turn_z(0.25).at(0.85 * head, to.y, to.z),
         5 => ball(0.4 * head).at(0.7 * head, to.y + 0.75 * head, to.z),
-        _ => frustum(0.42 * head, 0.3 * head, 0.06 * head, 0.01).turn_z(-0.35).at(0.55 * head, to.y + 1.05 * head, to.z - 0.1 * head),
+        _ => frustum(0.42 * head, 0.3 * head, 0.06 * head, 0.01).turn_z(-0.35).at(
+            0.55 * head,
+            to.y + 1.05 * head,
+            to.z - 0.1 * head,
+        ),
     };
     let mut whole = Vec::new();
     if which == 3 {
         let low = r.range(0.05, 0.5) * leg;
-        parts.push(tube(&[to + v(0.0, -0.05, 0.15), to + v(0.0, -0.22, 0.32), v(0.0, (to.y + low) / 2.0, to.z + 0.38), v(0.0, low, to.z + r.range(0.4, 0.6))], 0.12, 0.05));
+        parts.push(tube(
+            &[
+                to + v(0.0, -0.05, 0.15),
+                to + v(0.0, -0.22, 0.32),
+                v(0.0, (to.y + low) / 2.0, to.z + 0.38),
+                v(0.0, low, to.z + r.range(0.4, 0.6)),
+            ],
+            0.12,
+            0.05,
+        ));
         let tusk = tube(&[to + v(0.12, -0.15, 0.15), to + v(0.17, -0.3, 0.35), to + v(0.17, -0.24, 0.5)], 0.04, 0.02);
         whole.push(tusk.both_sides().of(1, Kind::Light));
     }
     let slot = u8::from(r.chance(0.3)) * 2;
     whole.push(ear.of(slot, Kind::Fur).both_sides());
     if which == 6 || (which == 4 && r.chance(0.7)) {
-        let horn = tube(&[to + v(0.06, 0.8 * head, 0.0), to + v(0.17, 1.1 * head, 0.0), to + v(0.19, 1.9 * head, 0.0)], 0.03, 0.02);
+        let horn = tube(
+            &[to + v(0.06, 0.8 * head, 0.0), to + v(0.17, 1.1 * head, 0.0), to + v(0.19, 1.9 * head, 0.0)],
+            0.03,
+            0.02,
+        );
         whole.push(horn.both_sides().of(1, Kind::Light));
     }
     if which == 2 {
-        let mane = chain(&[(from + v(0.0, 0.1, -0.12), 0.06), (to + v(0.0, 0.08, -0.1), 0.06), (to + v(0.0, head, 0.05), 0.04)]);
+        let mane = chain(&[
+            (from + v(0.0, 0.1, -0.12), 0.06),
+            (to + v(0.0, 0.08, -0.1), 0.06),
+            (to + v(0.0, head, 0.05), 0.04),
+        ]);
         whole.push(mane.of(2, Kind::Dark));
     }
     whole.push(eyes(0.62 * head, to.y + 0.35 * head, to.z + 0.68 * head, 0.13 * head));
@@ -128,12 +223,21 @@ pub(super) fn bird(r: &mut Rng) -> Shape {
             egg(fat, 0.9 * fat, long).turn_x(-0.25).at(0.0, y, 0.0),
             limb(v(0.0, y + 0.2 * fat, 0.5 * long), 0.5 * fat, top, 0.75 * head),
             ball(head).at(0.0, top.y, top.z),
-            limb(v(0.0, y + 0.05, -0.7 * long), 0.1, v(0.0, y + r.range(-0.15, 0.35), -long - r.range(0.15, 0.4)), 0.06),
+            limb(
+                v(0.0, y + 0.05, -0.7 * long),
+                0.1,
+                v(0.0, y + r.range(-0.15, 0.35), -long - r.range(0.15, 0.4)),
+                0.06,
+            ),
         ],
     );
     let wing = egg(0.06, 0.6 * fat, 0.75 * long).turn_x(-0.35).turn_z(-0.12).at(fat, y + 0.08, -0.12);
     let bill = r.range(0.1, 0.35);
-    let beak = frustum(bill / 2.0, 0.09, 0.02, 0.01).turn_x(FRAC_PI_2 + 0.1).at(0.0, top.y - 0.02, top.z + 0.8 * head + bill / 2.0);
+    let beak = frustum(bill / 2.0, 0.09, 0.02, 0.01).turn_x(FRAC_PI_2 + 0.1).at(
+        0.0,
+        top.y - 0.02,
+        top.z + 0.8 * head + bill / 2.0,
+    );
     let foot = all(vec![
         limb(v(0.12, y - 0.4 * fat, 0.0), 0.045, v(0.12, 0.03, 0.0), 0.035),
         limb(v(0.12, 0.03, -0.06), 0.03, v(0.16, 0.03, 0.16), 0.03),
@@ -154,10 +258,14 @@ pub(super) fn duck(r: &mut Rng) -> Shape {
     let y = r.range(0.72, 0.95);
     let body = egg(wide, 0.36, 0.6).at(0.0, 0.34, 0.0);
     let tail = limb(v(0.0, 0.45, -0.4), 0.16, v(0.0, 0.68, -0.68), 0.05);
-    let body = blend(0.14, vec![body, tail, limb(v(0.0, 0.4, 0.3), 0.24, v(0.0, y, 0.36), 0.2), ball(head).at(0.0, y, 0.38)]);
+    let body =
+        blend(0.14, vec![body, tail, limb(v(0.0, 0.4, 0.3), 0.24, v(0.0, y, 0.36), 0.2), ball(head).at(0.0, y, 0.38)]);
     let body = body.within(brick(2.0, 2.0, 2.0, 0.0).at(0.0, 2.03, 0.0), 0.02);
     let wing = egg(0.08, 0.18, 0.34).turn_x(-0.25).at(wide, 0.42, -0.1).both_sides();
-    let bill = all(vec![egg(0.13, 0.04, 0.17).at(0.0, y - 0.03, 0.36 + head), egg(0.11, 0.035, 0.13).at(0.0, y - 0.09, 0.36 + head)]);
+    let bill = all(vec![
+        egg(0.13, 0.04, 0.17).at(0.0, y - 0.03, 0.36 + head),
+        egg(0.11, 0.035, 0.13).at(0.0, y - 0.09, 0.36 + head),
+    ]);
     let whole = all(vec![
         body.of(0, Kind::Yellow),
         wing.of(0, Kind::Yellow),
@@ -169,10 +277,26 @@ pub(super) fn duck(r: &mut Rng) -> Shape {
 
 pub(super) fn fish(r: &mut Rng) -> Shape {
     let (high, wide) = (r.range(0.2, 0.42), r.range(0.1, 0.2));
-    let body = loft(0.7, vec![[0.03, 0.05, 0.0], [0.5 * wide, 0.4 * high, 0.0], [wide, high, 0.0], [0.95 * wide, 0.85 * high, 0.0], [0.3 * wide, 0.22 * high, 0.0]], 2.0);
+    let body = loft(
+        0.7,
+        vec![
+            [0.03, 0.05, 0.0],
+            [0.5 * wide, 0.4 * high, 0.0],
+            [wide, high, 0.0],
+            [0.95 * wide, 0.85 * high, 0.0],
+            [0.3 * wide, 0.22 * high, 0.0],
+        ],
+        2.0,
+    );
     let fork = r.range(0.05, 0.25);
-    let tail = plate(&[[-0.05, 0.03], [0.35, 0.3], [0.35 - fork, 0.0], [0.35, -0.3], [-0.05, -0.03]], 0.03, 0.02).turn_y(FRAC_PI_2).at(0.0, 0.0, -0.66);
-    let fin = plate(&[[-0.3, 0.0], [0.25, 0.0], [0.0, 0.25], [-0.3, 0.2]], 0.025, 0.015).turn_y(-FRAC_PI_2).at(0.0, 0.8 * high, 0.0);
+    let tail = plate(&[[-0.05, 0.03], [0.35, 0.3], [0.35 - fork, 0.0], [0.35, -0.3], [-0.05, -0.03]], 0.03, 0.02)
+        .turn_y(FRAC_PI_2)
+        .at(0.0, 0.0, -0.66);
+    let fin = plate(&[[-0.3, 0.0], [0.25, 0.0], [0.0, 0.25], [-0.3, 0.2]], 0.025, 0.015).turn_y(-FRAC_PI_2).at(
+        0.0,
+        0.8 * high,
+        0.0,
+    );
     let side = egg(0.13, 0.03, 0.09).turn_z(-0.6).at(wide + 0.04, -0.1, 0.2).both_sides();
     let whole = all(vec![
         body.of(0, Kind::Any),
@@ -201,7 +325,12 @@ pub(super) fn figure(r: &mut Rng) -> Shape {
             let z = stride * x;
             let foot = v(x * (0.6 * hip + 0.03), 0.05, z);
             [
-                chain(&[(v(x * 0.55 * hip, leg, 0.0), 1.3 * thick), (v(x * 0.6 * hip, leg / 2.0, 0.6 * z + 0.02), thick), (foot, 0.7 * thick)]).of(1, Kind::Dark),
+                chain(&[
+                    (v(x * 0.55 * hip, leg, 0.0), 1.3 * thick),
+                    (v(x * 0.6 * hip, leg / 2.0, 0.6 * z + 0.02), thick),
+                    (foot, 0.7 * thick),
+                ])
+                .of(1, Kind::Dark),
                 limb(foot, 0.06, foot + v(0.01 * x, -0.0, 0.14), 0.055).of(2, Kind::Dark),
             ]
         })
@@ -219,16 +348,23 @@ pub(super) fn figure(r: &mut Rng) -> Shape {
     let (one, other) = (r.range(0.1, 0.5), if r.chance(0.3) { r.range(0.8, 2.6) } else { r.range(0.1, 0.6) });
     let bend = r.range(-0.2, 0.7);
     let sleeves = if r.chance(0.6) { 0 } else { 3 };
-    let arms = all(vec![arm(joint, one, -0.5 * bend, long, 0.8 * thick), arm(joint, other, bend, long, 0.8 * thick).placed(&crate::math::Placement::mirrored(0))]);
+    let arms = all(vec![
+        arm(joint, one, -0.5 * bend, long, 0.8 * thick),
+        arm(joint, other, bend, long, 0.8 * thick).placed(&crate::math::Placement::mirrored(0)),
+    ]);
     let y = leg + torso + 0.9 * head + 0.06;
-    let skull = blend(0.03, vec![egg(0.85 * head, head, 0.9 * head).at(0.0, y, 0.0), ball(0.18 * head).at(0.0, y - 0.1 * head, 0.9 * head)]);
+    let skull = blend(
+        0.03,
+        vec![egg(0.85 * head, head, 0.9 * head).at(0.0, y, 0.0), ball(0.18 * head).at(0.0, y - 0.1 * head, 0.9 * head)],
+    );
     let neck = rod(0.1, 0.4 * head, 0.0).at(0.0, leg + torso, 0.0);
     let mut parts = legs;
     parts.push(blend(0.04, vec![trunk.of(0, Kind::Any), arms.of(sleeves, Kind::Skin)]));
     parts.push(all(vec![skull, neck]).of(3, Kind::Skin));
     parts.push(eyes(0.32 * head, y + 0.12 * head, 0.82 * head, 0.1 * head));
     match r.int(0, 3) {
-        0 => parts.push(egg(0.92 * head, 0.8 * head, 0.92 * head).at(0.0, y + 0.3 * head, -0.12 * head).of(4, Kind::Dark)),
+        0 => parts
+            .push(egg(0.92 * head, 0.8 * head, 0.92 * head).at(0.0, y + 0.3 * head, -0.12 * head).of(4, Kind::Dark)),
         1 => {
             parts.push(rod(0.02, 1.5 * head, 0.01).at(0.0, y + 0.5 * head, 0.0).of(4, Kind::Any));
             parts.push(rod(0.4 * head, 0.9 * head, 0.03).at(0.0, y + 0.9 * head, 0.0).of(4, Kind::Any));
@@ -236,7 +372,9 @@ pub(super) fn figure(r: &mut Rng) -> Shape {
         2 => {
             let skirt = frustum(0.3 * leg, 0.25 + 0.4 * hip, 0.9 * hip, 0.02).at(0.0, 0.78 * leg, 0.0).of(0, Kind::Any);
             parts.push(skirt);
-            parts.push(egg(0.95 * head, 0.95 * head, 0.8 * head).at(0.0, y + 0.15 * head, -0.25 * head).of(4, Kind::Dark));
+            parts.push(
+                egg(0.95 * head, 0.95 * head, 0.8 * head).at(0.0, y + 0.15 * head, -0.25 * head).of(4, Kind::Dark),
+            );
         }
         _ => {}
     }
@@ -253,8 +391,19 @@ pub(super) fn teddy(r: &mut Rng) -> Shape {
         egg(0.22 * head, 0.75 * head, 0.14 * head).turn_z(-0.2).at(0.4 * head, y + 1.45 * head, 0.0)
     };
     let leg = limb(v(0.22, 0.22, 0.1), 0.15, v(0.3, 0.14, r.range(0.3, 0.5)), 0.14);
-    let arm = limb(v(0.7 * body, 1.3 * body, 0.05), 0.12, v(body + r.range(0.05, 0.2), r.range(0.6, 1.3) * body, r.range(0.05, 0.25)), 0.11);
-    let parts = vec![egg(body, 1.05 * body, 0.9 * body).at(0.0, body, 0.0), ball(head).at(0.0, y, 0.0), leg.both_sides(), arm.both_sides(), ear.both_sides()];
+    let arm = limb(
+        v(0.7 * body, 1.3 * body, 0.05),
+        0.12,
+        v(body + r.range(0.05, 0.2), r.range(0.6, 1.3) * body, r.range(0.05, 0.25)),
+        0.11,
+    );
+    let parts = vec![
+        egg(body, 1.05 * body, 0.9 * body).at(0.0, body, 0.0),
+        ball(head).at(0.0, y, 0.0),
+        leg.both_sides(),
+        arm.both_sides(),
+        ear.both_sides(),
+    ];
     all(vec![
         blend(0.04, parts).of(0, Kind::Fur),
         egg(0.45 * head, 0.36 * head, 0.35 * head).at(0.0, y - 0.25 * head, 0.8 * head).of(1, Kind::Light),
@@ -269,7 +418,15 @@ pub(super) fn snowman(r: &mut Rng) -> Shape {
     let y1 = low * 0.9;
     let y2 = y1 + 0.75 * (low + middle);
     let y3 = y2 + 0.8 * (middle + head);
-    let arm = tube(&[v(0.8 * middle, y2 + 0.05, 0.0), v(middle + 0.2, y2 + 0.15, 0.0), v(middle + 0.4, y2 + r.range(0.1, 0.4), 0.0)], 0.035, 0.025);
+    let arm = tube(
+        &[
+            v(0.8 * middle, y2 + 0.05, 0.0),
+            v(middle + 0.2, y2 + 0.15, 0.0),
+            v(middle + 0.4, y2 + r.range(0.1, 0.4), 0.0),
+        ],
+        0.035,
+        0.025,
+    );
     let mut parts = vec![
         blend(0.04, vec![ball(low).at(0.0, y1, 0.0), ball(middle).at(0.0, y2, 0.0), ball(head).at(0.0, y3, 0.0)])
             .within(brick(2.0, 2.0, 2.0, 0.0).at(0.0, 2.02, 0.0), 0.0)
@@ -306,7 +463,11 @@ pub(super) fn robot(r: &mut Rng) -> Shape {
         brick(wide, high, 0.24, 0.06).at(0.0, y, 0.0).of(0, Kind::Metal),
         brick(1.2 * head, 0.8 * head, head, 0.05).at(0.0, top, 0.0).of(0, Kind::Metal),
         rod(0.1, 0.09, 0.0).at(0.0, y + high + 0.03, 0.0).of(1, Kind::Dark),
-        rod(0.03, 0.28 * head, 0.01).turn_x(FRAC_PI_2).at(0.5 * head, top + 0.15 * head, head).both_sides().of(2, Kind::Yellow),
+        rod(0.03, 0.28 * head, 0.01)
+            .turn_x(FRAC_PI_2)
+            .at(0.5 * head, top + 0.15 * head, head)
+            .both_sides()
+            .of(2, Kind::Yellow),
         brick(0.6 * head, 0.05, 0.03, 0.0).at(0.0, top - 0.45 * head, head).of(1, Kind::Dark),
         brick(0.6 * wide, 0.35 * high, 0.03, 0.02).at(0.0, y + 0.2 * high, 0.24).of(2, Kind::Any),
         arm.both_sides().of(1, Kind::Metal),
@@ -320,7 +481,8 @@ pub(super) fn robot(r: &mut Rng) -> Shape {
 
 pub(super) fn turtle(r: &mut Rng) -> Shape {
     let (wide, high) = (r.range(0.42, 0.55), r.range(0.28, 0.4));
-    let shell = egg(wide, high, 1.15 * wide).at(0.0, 0.18, 0.0).within(brick(2.0, 2.0, 2.0, 0.0).at(0.0, 2.12, 0.0), 0.04);
+    let shell =
+        egg(wide, high, 1.15 * wide).at(0.0, 0.18, 0.0).within(brick(2.0, 2.0, 2.0, 0.0).at(0.0, 2.12, 0.0), 0.04);
     let leg = limb(v(0.75 * wide, 0.16, 0.65 * wide), 0.11, v(0.95 * wide, 0.09, 0.85 * wide), 0.09);
     let reach = r.range(0.2, 0.4);
     let neck = limb(v(0.0, 0.2, wide), 0.1, v(0.0, 0.3, wide + reach), 0.11);

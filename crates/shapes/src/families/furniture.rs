@@ -116,7 +116,10 @@ pub(super) fn table(r: &mut Rng) -> Shape {
         parts.push(brick(half, 0.3 * height, deep - inset, 0.01).at(x, 0.66 * height, 0.0).of(0, Kind::Wood));
         for i in 0..3 {
             let y = (0.86 - 0.2 * i as f32) * height;
-            parts.push(limb(v(x - 0.08, y, deep - inset + 0.03), 0.02, v(x + 0.08, y, deep - inset + 0.03), 0.02).of(2, Kind::Metal));
+            parts.push(
+                limb(v(x - 0.08, y, deep - inset + 0.03), 0.02, v(x + 0.08, y, deep - inset + 0.03), 0.02)
+                    .of(2, Kind::Metal),
+            );
         }
     }
     all(parts).turn_y(angle)
@@ -138,7 +141,10 @@ pub(super) fn lamp(r: &mut Rng) -> Shape {
         return all(vec![all(vec![arm, knee, base]).of(0, Kind::Metal), shade.of(1, Kind::Any)]).turn_y(angle);
     }
     let foot = if r.chance(0.5) {
-        all(vec![frustum(0.05, 0.3, 0.26, 0.02).at(0.0, 0.05, 0.0), rod(height / 2.0, 0.035, 0.0).at(0.0, height / 2.0, 0.0)])
+        all(vec![
+            frustum(0.05, 0.3, 0.26, 0.02).at(0.0, 0.05, 0.0),
+            rod(height / 2.0, 0.035, 0.0).at(0.0, height / 2.0, 0.0),
+        ])
     } else {
         let belly = r.range(0.16, 0.32);
         turned(&[[0.0, 0.0], [0.22, 0.0], [0.14, 0.1], [belly, 0.4 * height], [0.07, 0.8 * height], [0.05, height]])
@@ -182,7 +188,11 @@ pub(super) fn shelf(r: &mut Rng) -> Shape {
     ];
     let count = r.int(2, 5);
     for i in 0..=count {
-        parts.push(brick(wide, board, deep, 0.005).at(0.0, board + (2.0 * high - 2.0 * board) * i as f32 / count as f32, 0.0));
+        parts.push(brick(wide, board, deep, 0.005).at(
+            0.0,
+            board + (2.0 * high - 2.0 * board) * i as f32 / count as f32,
+            0.0,
+        ));
     }
     let mut parts = vec![all(parts).of(0, Kind::Wood)];
     if r.chance(0.6) {
@@ -192,7 +202,8 @@ pub(super) fn shelf(r: &mut Rng) -> Shape {
             let end = wide - 3.0 * board - if r.chance(0.5) { 0.4 * wide } else { 0.0 };
             while x < end {
                 let (half, tall) = (r.range(0.03, 0.07), r.range(0.5, 0.8) * gap / 2.0);
-                let book = brick(half, tall, 0.7 * deep, 0.008).at(x + half, 1.8 * board + gap * row as f32 + tall, -0.05);
+                let book =
+                    brick(half, tall, 0.7 * deep, 0.008).at(x + half, 1.8 * board + gap * row as f32 + tall, -0.05);
                 parts.push(book.of(1 + r.int(0, 3) as u8, Kind::Any));
                 x += 2.0 * half + 0.008;
             }
@@ -226,7 +237,9 @@ pub(super) fn clock(r: &mut Rng) -> Shape {
     ];
     let (a, b) = (r.range(0.0, TAU), r.range(0.0, TAU));
     for (angle, long) in [(a, 0.45), (b, 0.32)] {
-        parts.push(limb(v(0.0, 0.0, 0.17), 0.025, v(long * angle.cos(), long * angle.sin(), 0.17), 0.02).of(2, Kind::Dark));
+        parts.push(
+            limb(v(0.0, 0.0, 0.17), 0.025, v(long * angle.cos(), long * angle.sin(), 0.17), 0.02).of(2, Kind::Dark),
+        );
     }
     if r.chance(0.7) {
         parts.push(limb(v(0.3, -0.45, 0.0), 0.05, v(0.45, -0.72, 0.0), 0.04).both_sides().of(2, Kind::Metal));

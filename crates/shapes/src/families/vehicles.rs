@@ -55,7 +55,14 @@ pub(super) fn car(r: &mut Rng) -> Shape {
         [back + 0.4 * rake + 0.08, roof - 0.06],
         [back, belt - 0.05],
     ];
-    let front_view = [[-wide, 0.0], [wide, 0.0], [wide, belt], [0.78 * wide, roof + 0.03], [-0.78 * wide, roof + 0.03], [-wide, belt]];
+    let front_view = [
+        [-wide, 0.0],
+        [wide, 0.0],
+        [wide, belt],
+        [0.78 * wide, roof + 0.03],
+        [-0.78 * wide, roof + 0.03],
+        [-wide, belt],
+    ];
     let cross = plate(&front_view, 3.0, 0.0).turn_y(FRAC_PI_2);
     let shell = |grow: f32, half: f32| {
         let figure: Vec<_> = cabin.iter().map(|[x, y]| [x * (1.0 - grow), y - 0.08 * grow]).collect();
@@ -67,7 +74,10 @@ pub(super) fn car(r: &mut Rng) -> Shape {
     } else {
         let glass = shell(0.0, wide - 0.03).within(cross.clone(), 0.02).of(1, Kind::Dark);
         // Roof and pillars a little prouder than the glass.
-        let top = brick(long, 0.035, 0.72 * wide, 0.03).at(0.0, roof - 0.01, 0.0).within(shell(-0.02, wide), 0.01).of(0, Kind::Any);
+        let top = brick(long, 0.035, 0.72 * wide, 0.03)
+            .at(0.0, roof - 0.01, 0.0)
+            .within(shell(-0.02, wide), 0.01)
+            .of(0, Kind::Any);
         let pillar = brick(0.03, 0.3, 3.0, 0.0).at((front + back) / 2.0 - 0.03, roof - 0.2, 0.0);
         let pillar = pillar.within(shell(0.0, wide - 0.02).within(cross, 0.02), 0.0).of(0, Kind::Any);
         all(vec![glass, top, pillar])
@@ -82,7 +92,8 @@ pub(super) fn car(r: &mut Rng) -> Shape {
         brick(0.06, 0.035, wide - 0.02, 0.03).at(long - 0.01, floor + 0.06, 0.0).of(5, Kind::Dark),
         brick(0.06, 0.035, wide - 0.02, 0.03).at(-long + 0.01, floor + 0.06, 0.0).of(5, Kind::Dark),
     ]);
-    let whole = all(vec![body, cabin, seats, belly, lights, wheels(x1, wide, radius, 0.075), wheels(x2, wide, radius, 0.075)]);
+    let whole =
+        all(vec![body, cabin, seats, belly, lights, wheels(x1, wide, radius, 0.075), wheels(x2, wide, radius, 0.075)]);
     drive(r, whole)
 }
 
@@ -91,7 +102,15 @@ pub(super) fn van(r: &mut Rng) -> Shape {
     let (floor, roof) = (0.6 * radius, r.range(0.8, 1.2));
     let nose = r.range(0.05, 0.4);
     let belt = r.range(0.45, 0.55) * roof;
-    let body = [[-1.0, floor], [1.0, floor], [1.0, 0.8 * belt], [1.0 - 0.5 * nose, belt], [1.0 - nose, roof], [-0.97, roof], [-1.0, roof - 0.1]];
+    let body = [
+        [-1.0, floor],
+        [1.0, floor],
+        [1.0, 0.8 * belt],
+        [1.0 - 0.5 * nose, belt],
+        [1.0 - nose, roof],
+        [-0.97, roof],
+        [-1.0, roof - 0.1],
+    ];
     let (x1, x2) = (0.65, -0.6);
     let body = plate(&body, wide, 0.07).without(arches(x1, radius)).without(arches(x2, radius)).of(0, Kind::Any);
     let mut parts = vec![body, brick(0.85, 0.1, wide - 0.18, 0.0).at(0.0, floor + 0.11, 0.0).of(6, Kind::Dark)];
@@ -103,7 +122,12 @@ pub(super) fn van(r: &mut Rng) -> Shape {
         parts.push(brick(half, 0.15 * roof, 0.02, 0.015).at(x, 0.73 * roof, wide).front_and_back().of(1, Kind::Dark));
     }
     let slope = -(0.5 * nose).atan2(roof - belt);
-    parts.push(brick(0.015, 0.36 * (roof - belt), 0.85 * wide, 0.01).turn_z(-slope).at(1.0 - 0.75 * nose + 0.01, (belt + roof) / 2.0, 0.0).of(1, Kind::Dark));
+    parts.push(
+        brick(0.015, 0.36 * (roof - belt), 0.85 * wide, 0.01)
+            .turn_z(-slope)
+            .at(1.0 - 0.75 * nose + 0.01, (belt + roof) / 2.0, 0.0)
+            .of(1, Kind::Dark),
+    );
     parts.push(ball(0.06).at(0.98, 0.6 * belt, 0.65 * wide).front_and_back().of(3, Kind::Yellow));
     parts.push(wheels(x1, wide, radius, 0.075));
     parts.push(wheels(x2, wide, radius, 0.075));
@@ -127,23 +151,35 @@ pub(super) fn truck(r: &mut Rng) -> Shape {
     let mut parts = vec![
         plate(&cab, wide, 0.05).of(0, Kind::Any),
         brick(1.0, 0.05, wide - 0.1, 0.0).at(0.0, bed, 0.0).of(6, Kind::Dark),
-        brick(0.55 * cab_long, 0.15 * cab_high, 0.015, 0.0).at(cab_from + cab_long, bed + 0.72 * cab_high, wide).front_and_back().of(1, Kind::Dark),
-        brick(0.012, 0.16 * cab_high, 0.8 * wide, 0.0).turn_z(slope * 1.8).at(1.0 - bonnet - 0.55 * slope + 0.004, bed + 0.72 * cab_high, 0.0).of(1, Kind::Dark),
+        brick(0.55 * cab_long, 0.15 * cab_high, 0.015, 0.0)
+            .at(cab_from + cab_long, bed + 0.72 * cab_high, wide)
+            .front_and_back()
+            .of(1, Kind::Dark),
+        brick(0.012, 0.16 * cab_high, 0.8 * wide, 0.0)
+            .turn_z(slope * 1.8)
+            .at(1.0 - bonnet - 0.55 * slope + 0.004, bed + 0.72 * cab_high, 0.0)
+            .of(1, Kind::Dark),
         egg(0.03, 0.06, 0.06).at(1.0, bed + 0.15, 0.65 * wide).front_and_back().of(3, Kind::Yellow),
         brick(0.04, 0.05, wide, 0.02).at(1.01, bed, 0.0).of(7, Kind::Metal),
     ];
     let (from, to) = (-1.0, cab_from - 0.04);
     let (middle, half) = ((from + to) / 2.0, (to - from) / 2.0);
     match r.int(0, 3) {
-        0 => parts.push(brick(half, cab_high * 0.55, wide + 0.02, 0.02).at(middle, bed + cab_high * 0.58, 0.0).of(2, Kind::Light)),
+        0 => parts.push(
+            brick(half, cab_high * 0.55, wide + 0.02, 0.02).at(middle, bed + cab_high * 0.58, 0.0).of(2, Kind::Light),
+        ),
         1 => {
             let tray = brick(half, 0.2, wide + 0.02, 0.01).at(middle, bed + 0.22, 0.0);
-            parts.push(tray.without(brick(half - 0.05, 0.2, wide - 0.03, 0.0).at(middle, bed + 0.3, 0.0)).of(2, Kind::Any));
+            parts.push(
+                tray.without(brick(half - 0.05, 0.2, wide - 0.03, 0.0).at(middle, bed + 0.3, 0.0)).of(2, Kind::Any),
+            );
         }
-        2 => parts.push(rod(half, 0.9 * wide, 0.06).turn_z(FRAC_PI_2).at(middle, bed + 0.9 * wide, 0.0).of(2, Kind::Metal)),
+        2 => parts
+            .push(rod(half, 0.9 * wide, 0.06).turn_z(FRAC_PI_2).at(middle, bed + 0.9 * wide, 0.0).of(2, Kind::Metal)),
         _ => {
             let tip = [[from - 0.1, bed + 0.55], [to, bed + 0.6], [to, bed + 0.1], [from + 0.15, bed + 0.1]];
-            let hollow = [[from - 0.2, bed + 0.7], [to - 0.06, bed + 0.7], [to - 0.06, bed + 0.2], [from + 0.2, bed + 0.2]];
+            let hollow =
+                [[from - 0.2, bed + 0.7], [to - 0.06, bed + 0.7], [to - 0.06, bed + 0.2], [from + 0.2, bed + 0.2]];
             parts.push(plate(&tip, wide + 0.03, 0.02).without(plate(&hollow, wide - 0.03, 0.0)).of(2, Kind::Yellow));
         }
     }
@@ -186,22 +222,46 @@ pub(super) fn train(r: &mut Rng) -> Shape {
 
 pub(super) fn plane(r: &mut Rng) -> Shape {
     let thick = r.range(0.12, 0.2);
-    let body = loft(1.0, vec![[0.04, 0.05, 0.08], [0.55 * thick, 0.6 * thick, 0.04], [thick, thick, 0.0], [thick, 1.05 * thick, 0.0], [0.85 * thick, 0.85 * thick, 0.0], [0.25 * thick, 0.25 * thick, -0.02]], 2.0);
+    let body = loft(
+        1.0,
+        vec![
+            [0.04, 0.05, 0.08],
+            [0.55 * thick, 0.6 * thick, 0.04],
+            [thick, thick, 0.0],
+            [thick, 1.05 * thick, 0.0],
+            [0.85 * thick, 0.85 * thick, 0.0],
+            [0.25 * thick, 0.25 * thick, -0.02],
+        ],
+        2.0,
+    );
     let body = body.turn_y(FRAC_PI_2);
     let (span, sweep, chord) = (r.range(0.8, 1.15), r.range(0.0, 0.55), r.range(0.16, 0.3));
     let rise = if r.chance(0.35) { thick } else { -0.3 * thick };
-    let wing = plate(&[[0.3 + chord, 0.0], [0.3 - chord, 0.0], [0.3 - sweep - 0.5 * chord, span], [0.3 - sweep + 0.3 * chord, span]], 0.03, 0.025)
+    let wing = plate(
+        &[[0.3 + chord, 0.0], [0.3 - chord, 0.0], [0.3 - sweep - 0.5 * chord, span], [0.3 - sweep + 0.3 * chord, span]],
+        0.03,
+        0.025,
+    )
+    .turn_x(FRAC_PI_2)
+    .at(0.0, rise, 0.0)
+    .front_and_back();
+    let tail = plate(&[[-0.7, 0.0], [-0.97, 0.0], [-1.05, 0.36], [-0.88, 0.36]], 0.025, 0.02)
         .turn_x(FRAC_PI_2)
-        .at(0.0, rise, 0.0)
+        .at(0.0, 0.06, 0.0)
         .front_and_back();
-    let tail = plate(&[[-0.7, 0.0], [-0.97, 0.0], [-1.05, 0.36], [-0.88, 0.36]], 0.025, 0.02).turn_x(FRAC_PI_2).at(0.0, 0.06, 0.0).front_and_back();
     let fin = plate(&[[-0.62, 0.05], [-0.98, 0.05], [-1.08, 0.5], [-0.9, 0.5]], 0.025, 0.02);
     let mut parts = vec![body.of(0, Kind::Light), all(vec![wing, tail, fin]).of(u8::from(r.chance(0.5)), Kind::Any)];
     parts.push(egg(0.16, 0.1, 0.6 * thick).at(0.62, 0.75 * thick, 0.0).of(2, Kind::Dark));
     match r.int(0, 2) {
         0 => {
             for (x, z) in [(0.25, 0.4), (0.05, 0.7)].into_iter().take(r.int(1, 2)) {
-                parts.push(rod(0.14, 0.07, 0.02).turn_z(FRAC_PI_2).at(x + 0.15, rise - 0.09, z).front_and_back().of(3, Kind::Metal));
+                parts.push(
+                    rod(0.14, 0.07, 0.02)
+                        .turn_z(FRAC_PI_2)
+                        .at(x + 0.15, rise - 0.09, z)
+                        .front_and_back()
+                        .of(3, Kind::Metal),
+                );
             }
         }
         1 => {
@@ -224,7 +284,17 @@ pub(super) fn boat(r: &mut Rng) -> Shape {
     let wide = r.range(0.26, 0.4);
     let high = r.range(0.2, 0.34);
     let bow = r.range(0.0, 0.16);
-    let hull = loft(1.0, vec![[0.75 * wide, high, 0.0], [wide, high, -0.01], [wide, high, 0.0], [0.75 * wide, high + 0.02, 0.0], [0.03, high + bow, bow]], 2.6);
+    let hull = loft(
+        1.0,
+        vec![
+            [0.75 * wide, high, 0.0],
+            [wide, high, -0.01],
+            [wide, high, 0.0],
+            [0.75 * wide, high + 0.02, 0.0],
+            [0.03, high + bow, bow],
+        ],
+        2.6,
+    );
     let deck = brick(2.0, 1.0, 2.0, 0.0).at(0.0, 1.05, 0.0);
     let hull = hull.without(deck).turn_y(FRAC_PI_2).of(0, Kind::Any);
     let mut parts = vec![hull];
@@ -241,7 +311,9 @@ pub(super) fn boat(r: &mut Rng) -> Shape {
         parts.push(brick(0.38, tall, 0.65 * wide, 0.03).at(-0.15, tall, 0.0).of(2, Kind::Light));
         parts.push(brick(0.22, 0.13, 0.5 * wide, 0.03).at(-0.05, 2.0 * tall + 0.1, 0.0).of(2, Kind::Light));
         for i in 0..r.int(1, 2) {
-            parts.push(frustum(0.16, 0.08, 0.075, 0.01).at(-0.12 - 0.25 * i as f32, 2.0 * tall + 0.3, 0.0).of(3, Kind::Red));
+            parts.push(
+                frustum(0.16, 0.08, 0.075, 0.01).at(-0.12 - 0.25 * i as f32, 2.0 * tall + 0.3, 0.0).of(3, Kind::Red),
+            );
         }
     }
     let whole = all(parts);
@@ -250,10 +322,21 @@ pub(super) fn boat(r: &mut Rng) -> Shape {
 
 pub(super) fn rocket(r: &mut Rng) -> Shape {
     let (wide, high) = (r.range(0.2, 0.36), r.range(1.4, 2.0));
-    let body = turned(&[[0.0, 0.0], [0.65 * wide, 0.0], [wide, 0.35 * high], [0.9 * wide, 0.65 * high], [0.4 * wide, 0.9 * high], [0.0, high]]);
+    let body = turned(&[
+        [0.0, 0.0],
+        [0.65 * wide, 0.0],
+        [wide, 0.35 * high],
+        [0.9 * wide, 0.65 * high],
+        [0.4 * wide, 0.9 * high],
+        [0.0, high],
+    ]);
     let count = r.int(3, 4);
     let reach = r.range(0.3, 0.5);
-    let fin = plate(&[[0.5 * wide, 0.45], [0.6 * wide + reach, 0.05], [0.6 * wide + reach, -0.22], [0.5 * wide, 0.1]], 0.04, 0.03);
+    let fin = plate(
+        &[[0.5 * wide, 0.45], [0.6 * wide + reach, 0.05], [0.6 * wide + reach, -0.22], [0.5 * wide, 0.1]],
+        0.04,
+        0.03,
+    );
     let tip = frustum(0.13, 0.13, 0.02, 0.01).at(0.0, high - 0.08, 0.0);
     all(vec![
         body.of(0, Kind::Light),
@@ -276,11 +359,14 @@ pub(super) fn bicycle_toy(r: &mut Rng) -> Shape {
     let top = r.range(0.95, 1.15);
     let fork = limb(v(base, radius, 0.13), 0.04, v(base - 0.28, top, 0.1), 0.04).front_and_back();
     let bar = limb(v(base - 0.3, top, 0.0), 0.035, v(base - 0.38, top + 0.08, 0.36), 0.04).front_and_back();
-    let body = blend(0.1, vec![
-        limb(v(-base, radius, 0.0), 0.11, v(0.1, 0.42, 0.0), 0.16),
-        limb(v(0.1, 0.42, 0.0), 0.17, v(base - 0.25, 0.85, 0.0), 0.1),
-        egg(0.28, 0.13, 0.15).at(0.12, 0.78, 0.0),
-    ]);
+    let body = blend(
+        0.1,
+        vec![
+            limb(v(-base, radius, 0.0), 0.11, v(0.1, 0.42, 0.0), 0.16),
+            limb(v(0.1, 0.42, 0.0), 0.17, v(base - 0.25, 0.85, 0.0), 0.1),
+            egg(0.28, 0.13, 0.15).at(0.12, 0.78, 0.0),
+        ],
+    );
     let seat = chain(&[(v(-0.1, 0.8, 0.0), 0.1), (v(-0.5, 0.8, 0.0), 0.11), (v(-0.68, 0.88, 0.0), 0.07)]);
     let whole = all(vec![
         pair(wheel).of(6, Kind::Dark),

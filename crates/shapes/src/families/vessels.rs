@@ -102,7 +102,11 @@ pub(super) fn vase(r: &mut Rng) -> Shape {
         let radius = line[line.len() - 3][0];
         let y = line[line.len() - 3][1];
         let ear = tube(
-            &[v(radius - 0.05, 0.75 * y, 0.0), v(radius + 0.28, y, 0.0), v(0.12 + line[count + 2][0], 0.96 * height, 0.0)],
+            &[
+                v(radius - 0.05, 0.75 * y, 0.0),
+                v(radius + 0.28, y, 0.0),
+                v(0.12 + line[count + 2][0], 0.96 * height, 0.0),
+            ],
             0.045,
             0.045,
         );
@@ -116,7 +120,8 @@ pub(super) fn bottle(r: &mut Rng) -> Shape {
     let shoulder = r.range(0.5, 0.72) * height;
     let neck = r.range(0.3, 0.42) * radius;
     let neck_from = shoulder + r.range(0.08, 0.22) * height;
-    let mut line = vec![[0.0, 0.0], [radius - 0.03, 0.0], [radius, 0.05], [radius, shoulder * 0.55], [radius, shoulder]];
+    let mut line =
+        vec![[0.0, 0.0], [radius - 0.03, 0.0], [radius, 0.05], [radius, shoulder * 0.55], [radius, shoulder]];
     line.extend([[neck * 1.15, neck_from], [neck, neck_from + 0.08], [neck, height]]);
     let body = turned(&line).of(0, Kind::Glass);
     let mut parts = vec![body];
@@ -143,7 +148,9 @@ pub(super) fn bowl(r: &mut Rng) -> Shape {
         let fruit = (0..r.int(3, 6)).map(|i| {
             let a = i as f32 * 2.1;
             let size = r.range(0.2, 0.28);
-            ball(size).at(0.38 * a.cos(), 0.75 * height + r.range(0.0, 0.12), 0.38 * a.sin()).of(1 + (i % 3) as u8, Kind::Red)
+            ball(size)
+                .at(0.38 * a.cos(), 0.75 * height + r.range(0.0, 0.12), 0.38 * a.sin())
+                .of(1 + (i % 3) as u8, Kind::Red)
         });
         let fruit: Vec<_> = fruit.collect();
         return all(vec![body, all(fruit), rod(0.3 * height, 0.4, 0.1).at(0.0, 0.4 * height, 0.0).of(1, Kind::Red)]);
@@ -156,7 +163,16 @@ pub(super) fn wine_glass(r: &mut Rng) -> Shape {
     let thin = r.range(0.035, 0.06);
     let rim = wide * r.range(0.7, 1.1);
     let cup = vessel(&[[0.0, stem], [0.5 * wide, stem + 0.06], [wide, stem + 0.4 * tall], [rim, stem + tall]], 0.035);
-    let foot = turned(&[[0.0, 0.0], [0.36, 0.0], [0.36, 0.03], [0.12, 0.07], [thin, 0.16], [thin, 0.6 * stem], [0.09, stem], [0.0, stem + 0.03]]);
+    let foot = turned(&[
+        [0.0, 0.0],
+        [0.36, 0.0],
+        [0.36, 0.03],
+        [0.12, 0.07],
+        [thin, 0.16],
+        [thin, 0.6 * stem],
+        [0.09, stem],
+        [0.0, stem + 0.03],
+    ]);
     all(vec![cup, foot]).of(0, Kind::Glass)
 }
 
@@ -185,7 +201,11 @@ pub(super) fn teapot(r: &mut Rng) -> Shape {
             thick,
         )
     } else {
-        tube(&[v(-0.5, 1.55 * tall, 0.0), v(-0.4, 2.6 * tall, 0.0), v(0.4, 2.6 * tall, 0.0), v(0.5, 1.55 * tall, 0.0)], thick, thick)
+        tube(
+            &[v(-0.5, 1.55 * tall, 0.0), v(-0.4, 2.6 * tall, 0.0), v(0.4, 2.6 * tall, 0.0), v(0.5, 1.55 * tall, 0.0)],
+            thick,
+            thick,
+        )
     };
     let lid = egg(0.3, 0.1, 0.3).at(0.0, 1.94 * tall, 0.0).of(1, Kind::Light);
     let knob = ball(0.075).at(0.0, 1.94 * tall + 0.15, 0.0).of(1, Kind::Light);
@@ -196,7 +216,13 @@ pub(super) fn teapot(r: &mut Rng) -> Shape {
 pub(super) fn jug(r: &mut Rng) -> Shape {
     let height = r.range(1.2, 1.7);
     let belly = r.range(0.42, 0.58);
-    let line = [[0.0, 0.0], [0.75 * belly, 0.0], [belly, 0.35 * height], [0.62 * belly, 0.78 * height], [0.75 * belly, height]];
+    let line = [
+        [0.0, 0.0],
+        [0.75 * belly, 0.0],
+        [belly, 0.35 * height],
+        [0.62 * belly, 0.78 * height],
+        [0.75 * belly, height],
+    ];
     let body = vessel(&line, 0.05);
     let lip = chain(&[(v(-0.55 * belly, 0.95 * height, 0.0), 0.1), (v(-1.05 * belly, 1.03 * height, 0.0), 0.06)]);
     let body = blend(0.05, vec![body, lip]).of(0, Kind::Any);
@@ -252,7 +278,13 @@ pub(super) fn bucket(r: &mut Rng) -> Shape {
     let rim = torus(top, 0.04).at(0.0, height, 0.0);
     let up = r.range(0.3, 0.6);
     let bail = tube(
-        &[v(-top, height - 0.05, 0.0), v(-0.75 * top, height + 0.75 * up, 0.0), v(0.0, height + up, 0.0), v(0.75 * top, height + 0.75 * up, 0.0), v(top, height - 0.05, 0.0)],
+        &[
+            v(-top, height - 0.05, 0.0),
+            v(-0.75 * top, height + 0.75 * up, 0.0),
+            v(0.0, height + up, 0.0),
+            v(0.75 * top, height + 0.75 * up, 0.0),
+            v(top, height - 0.05, 0.0),
+        ],
         0.03,
         0.03,
     );

@@ -23,7 +23,8 @@ impl Camera {
     /// picture's own direction must be guessed from it, so most are from near the front, and none from beyond 45°.
     #[must_use]
     pub fn random(r: &mut Rng) -> Self {
-        let azimuth = if r.chance(0.3) { r.range(-6.0, 6.0) } else { (18.0 * r.normal()).clamp(-MOST_AZIMUTH, MOST_AZIMUTH) };
+        let azimuth =
+            if r.chance(0.3) { r.range(-6.0, 6.0) } else { (18.0 * r.normal()).clamp(-MOST_AZIMUTH, MOST_AZIMUTH) };
         let elevation = if r.chance(0.6) { r.range(-5.0, 18.0) } else { r.range(0.0, 40.0) };
         Self { azimuth, elevation, field_of_view: 12.0 * (50.0f32 / 12.0).powf(r.unit()) }
     }

@@ -38,11 +38,15 @@ impl Flaws {
         }
         if r.chance(0.12) {
             for _ in 0..r.int(1, 2) {
-                flaws.patches.push(([r.range(0.25, 0.75), r.range(0.25, 0.75), r.range(0.01, 0.035), r.range(0.01, 0.035)], 0));
+                flaws
+                    .patches
+                    .push(([r.range(0.25, 0.75), r.range(0.25, 0.75), r.range(0.01, 0.035), r.range(0.01, 0.035)], 0));
             }
         }
         if r.chance(0.08) {
-            flaws.patches.push(([r.range(0.35, 0.65), 0.955, r.range(0.1, 0.3), r.range(0.01, 0.025)], r.pick(&[60, 120, 200])));
+            flaws
+                .patches
+                .push(([r.range(0.35, 0.65), 0.955, r.range(0.1, 0.3), r.range(0.01, 0.025)], r.pick(&[60, 120, 200])));
         }
         flaws
     }
@@ -67,7 +71,11 @@ impl Flaws {
             image = neighbourhood(&image, |own, around| {
                 let sum: u32 = around.iter().map(|pixel| u32::from(pixel.0[3])).sum();
                 let alpha = ((2 * u32::from(own.0[3]) + sum) / 6) as u8;
-                let from = if own.0[3] == 0 { around.iter().max_by_key(|pixel| pixel.0[3]).copied().unwrap_or(own) } else { own };
+                let from = if own.0[3] == 0 {
+                    around.iter().max_by_key(|pixel| pixel.0[3]).copied().unwrap_or(own)
+                } else {
+                    own
+                };
                 Rgba([from.0[0], from.0[1], from.0[2], alpha])
             });
         }
@@ -114,7 +122,12 @@ fn neighbourhood(image: &RgbaImage, make: impl Fn(Rgba<u8>, [Rgba<u8>; 4]) -> Rg
             (Some(x), Some(y)) if x < width && y < height => *image.get_pixel(x, y),
             _ => nothing,
         };
-        let around = [at(x.checked_sub(1), Some(y)), at(Some(x + 1), Some(y)), at(Some(x), y.checked_sub(1)), at(Some(x), Some(y + 1))];
+        let around = [
+            at(x.checked_sub(1), Some(y)),
+            at(Some(x + 1), Some(y)),
+            at(Some(x), y.checked_sub(1)),
+            at(Some(x), Some(y + 1)),
+        ];
         make(*image.get_pixel(x, y), around)
     })
 }

@@ -44,7 +44,9 @@ impl Light {
     pub fn random(r: &mut Rng, [right, up, front]: [Vec3; 3]) -> Self {
         let style = if r.chance(0.15) { Style::Flat } else { Style::Photo };
         let tint = |r: &mut Rng| hsv(r.pick(&[0.08, 0.6, 0.1]), r.range(0.0, 0.25), 1.0);
-        let direction = |r: &mut Rng, high: f32| (right * r.range(-1.2, 1.2) + up * r.range(high, 1.3) + front * r.range(0.15, 1.3)).unit();
+        let direction = |r: &mut Rng, high: f32| {
+            (right * r.range(-1.2, 1.2) + up * r.range(high, 1.3) + front * r.range(0.15, 1.3)).unit()
+        };
         let mut lamps = vec![Lamp {
             towards: direction(r, 0.2),
             colour: tint(r) * r.range(0.9, 2.2),
@@ -72,7 +74,13 @@ impl Light {
         if self.style == Style::Flat {
             let lamp = &self.lamps[0];
             let lit = normal.dot(lamp.towards);
-            let tone = if lit > 0.35 { 1.0 } else if lit > -0.1 { 0.72 } else { 0.5 };
+            let tone = if lit > 0.35 {
+                1.0
+            } else if lit > -0.1 {
+                0.72
+            } else {
+                0.5
+            };
             return base * (tone * 0.95);
         }
         let open = 1.0 - self.occlusion * occluded(solid, p, normal);
@@ -85,7 +93,11 @@ impl Light {
             if lit <= 0.0 {
                 continue;
             }
-            let seen = if lamp.softness > 0.0 { lamp_seen(solid, p + normal * 0.012, lamp.towards, lamp.softness) } else { 1.0 };
+            let seen = if lamp.softness > 0.0 {
+                lamp_seen(solid, p + normal * 0.012, lamp.towards, lamp.softness)
+            } else {
+                1.0
+            };
             diffuse += lamp.colour * (0.75 * lit * seen);
             let half = (lamp.towards + view).unit();
             let highlight = normal.dot(half).max(0.0).powf(sharpness) * (0.04 + 0.6 * material.gloss * material.gloss);

@@ -134,13 +134,13 @@ fn noise(p: Vec3) -> f32 {
     let (u, w, s) = (ease(f.x), ease(f.y), ease(f.z));
     let corner = |dx: i32, dy: i32, dz: i32| {
         let (x, y, z) = (cell.x as i32 + dx, cell.y as i32 + dy, cell.z as i32 + dz);
-        let mut h = (x as u32).wrapping_mul(0x8da6_b343) ^ (y as u32).wrapping_mul(0xd816_3841) ^ (z as u32).wrapping_mul(0xcb1a_b31f);
+        let mut h = (x as u32).wrapping_mul(0x8da6_b343)
+            ^ (y as u32).wrapping_mul(0xd816_3841)
+            ^ (z as u32).wrapping_mul(0xcb1a_b31f);
         h = (h ^ (h >> 13)).wrapping_mul(0x5bd1_e995);
         (h ^ (h >> 15)) as f32 / u32::MAX as f32
     };
     let mix = |a: f32, b: f32, t: f32| a + (b - a) * t;
-    let plane = |dz| {
-        mix(mix(corner(0, 0, dz), corner(1, 0, dz), u), mix(corner(0, 1, dz), corner(1, 1, dz), u), w)
-    };
+    let plane = |dz| mix(mix(corner(0, 0, dz), corner(1, 0, dz), u), mix(corner(0, 1, dz), corner(1, 1, dz), u), w);
     mix(plane(0), plane(1), s)
 }

@@ -74,8 +74,15 @@ pub fn render(solid: &Solid, view: &View, side: u32) -> RgbaImage {
         .map(|i| {
             let Some(own) = &pixels[i] else { return [0; 4] };
             let (x, y) = (i % side_, i / side_);
-            let neighbours = [(x > 0).then(|| i - 1), (x + 1 < side_).then(|| i + 1), (y > 0).then(|| i - side_), (y + 1 < side_).then(|| i + side_)];
-            let differs = |other: &Pixel| other.slot != own.slot || (other.t - own.t).abs() > 0.06 || other.normal.dot(own.normal) < 0.75;
+            let neighbours = [
+                (x > 0).then(|| i - 1),
+                (x + 1 < side_).then(|| i + 1),
+                (y > 0).then(|| i - side_),
+                (y + 1 < side_).then(|| i + side_),
+            ];
+            let differs = |other: &Pixel| {
+                other.slot != own.slot || (other.t - own.t).abs() > 0.06 || other.normal.dot(own.normal) < 0.75
+            };
             let edge = neighbours.iter().flatten().any(|&n| pixels[n].as_ref().is_some_and(differs));
             let rim = neighbours.iter().flatten().any(|&n| pixels[n].is_none());
             let mut colour = own.colour;
@@ -163,7 +170,12 @@ pub fn render_plain(solid: &Solid, azimuth: f32, elevation: f32, side: u32) -> R
             let [r, g, b] = axes.map(|axis| 0.5 + 0.5 * normal.dot(axis));
             let lit = 0.35 + 0.65 * (0.3 * r + 0.5 * g + 0.35 * b).min(1.0);
             let byte = |x: f32| (x * 255.0).clamp(0.0, 255.0) as u8;
-            [byte(lit * (0.72 + 0.2 * (r - 0.5))), byte(lit * (0.74 + 0.2 * (g - 0.5))), byte(lit * 0.82), byte(hit.coverage)]
+            [
+                byte(lit * (0.72 + 0.2 * (r - 0.5))),
+                byte(lit * (0.74 + 0.2 * (g - 0.5))),
+                byte(lit * 0.82),
+                byte(hit.coverage),
+            ]
         })
         .collect();
     RgbaImage::from_fn(side, side, |x, y| Rgba(pixels[(y * side + x) as usize]))
