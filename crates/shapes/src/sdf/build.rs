@@ -79,7 +79,7 @@ pub fn tube(points: &[Vec3], first: f32, last: f32) -> Shape {
 /// A solid of revolution inside a smooth line of (distance from the axis, height), from bottom to top.
 #[must_use]
 pub fn turned(line: &[[f32; 2]]) -> Shape {
-    lathe(spline(line, 5))
+    lathe(spline(line, 6))
 }
 
 /// A solid of revolution inside a line of (distance from the axis, height) that begins and ends on the axis; corners
