@@ -11,10 +11,12 @@
 mod error;
 pub mod families;
 pub mod math;
+pub mod metric;
 pub mod random;
 pub mod render;
 pub mod sample;
 pub mod sdf;
+pub mod shard;
 
 pub use error::ShapeError;
 pub use families::{FAMILIES, Family, HELD_OUT_SEEDS};

@@ -119,7 +119,7 @@ pub(super) fn quadruped(r: &mut Rng) -> Shape {
     let leg = r.about(b.leg, spread);
     let thick = r.about(b.leg_thick, spread);
     let (chest, belly) = (r.about(b.body, spread), r.about(b.belly, spread));
-    let half = r.range(0.38, 0.52);
+    let half = r.range(0.32, 0.48);
     let top = leg + belly;
     let mut parts = vec![chain(&[
         (v(0.0, top + 0.2 * (chest - belly), half), chest),
@@ -143,7 +143,7 @@ pub(super) fn quadruped(r: &mut Rng) -> Shape {
     let (neck, up) = (r.about(b.neck, spread), b.neck_up + r.range(-0.3, 0.2));
     let from = v(0.0, top + 0.25 * chest, half + 0.4 * chest);
     let to = from + v(0.0, up.sin(), up.cos()) * (neck + 0.5 * chest);
-    let head = r.about(b.head, spread);
+    let head = 1.15 * r.about(b.head, spread);
     parts.push(limb(from, 0.7 * chest, to, 0.75 * head));
     parts.push(ball(head).at(to.x, to.y, to.z));
     let snout = r.about(b.snout.max(0.02), spread);

@@ -293,15 +293,13 @@ pub(super) fn abstract_form(r: &mut Rng) -> Shape {
             .turn_y(r.pick(&[0.0, FRAC_PI_2, 0.4]))
             .turn_z(r.pick(&[0.0, 0.0, FRAC_PI_2, 0.6]));
         let part = part.sized(r.range(0.5, 1.0)).of((i % 4) as u8, Kind::Any);
-        if r.chance(0.6) {
-            parts.push(part.at(r.range(0.1, 0.5), r.range(-0.5, 0.5), r.range(-0.35, 0.35)).both_sides());
-        } else {
-            parts.push(part.at(0.0, r.range(-0.6, 0.6), r.range(-0.3, 0.3)));
-        }
+        let (place, arm) = (v(r.range(0.1, 0.5), r.range(-0.5, 0.5), r.range(-0.35, 0.35)), r.range(0.06, 0.12));
+        let place = if r.chance(0.6) { place } else { v(0.0, place.y, place.z) };
+        let arm = limb(v(0.0, 0.0, 0.0), 1.5 * arm, place, arm).of(0, Kind::Any);
+        let one = all(vec![part.at(place.x, place.y, place.z), arm]);
+        parts.push(if place.x > 0.0 { one.both_sides() } else { one });
     }
     parts.push(ball(0.2).of(0, Kind::Any));
-    parts.push(egg(0.5, 0.1, 0.1).of(0, Kind::Any));
-    parts.push(egg(0.12, 0.55, 0.12).of(0, Kind::Any));
     let whole = blend(smooth, parts);
     let whole = if r.chance(0.35) {
         whole.without_softly(solid(r).sized(0.7).at(0.0, r.range(0.2, 0.6), 0.4), 0.02)

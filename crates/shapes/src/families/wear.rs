@@ -8,10 +8,10 @@ use crate::random::Rng;
 use crate::sdf::*;
 
 pub(super) fn shoe(r: &mut Rng) -> Shape {
-    let (wide, toe, ankle) = (r.range(0.27, 0.36), r.range(0.17, 0.26), r.range(0.36, 0.5));
+    let (wide, toe, ankle) = (r.range(0.3, 0.4), r.range(0.22, 0.34), r.range(0.48, 0.66));
     let boot = r.chance(0.3);
     let sole = r.range(0.05, 0.1);
-    let heel = if r.chance(0.35) { r.range(0.08, 0.2) } else { 0.0 };
+    let heel = if r.chance(0.3) { r.range(0.04, 0.09) } else { 0.0 };
     // Half-width, half-height and middle from the heel (z = -1) to the toe.
     let section = |w: f32, top: f32| [w, 0.62 * top, 0.38 * top];
     let upper = loft(

@@ -3,7 +3,7 @@
 use std::f32::consts::TAU;
 use std::sync::Arc;
 
-use super::profile::{Profile, spline};
+use super::profile::{Polygon, Profile, spline};
 use super::{Kind, Loft, Paint, Part, Primitive, Shape};
 use crate::math::{Placement, Vec3, v};
 
@@ -82,23 +82,27 @@ pub fn turned(line: &[[f32; 2]]) -> Shape {
     lathe(spline(line, 6))
 }
 
-/// A solid of revolution inside a line of (distance from the axis, height), with corners as they are.
+/// A solid of revolution inside a line of (distance from the axis, height) that begins and ends on the axis; corners
+/// stay as they are.
 #[must_use]
 pub fn lathe(mut line: Vec<[f32; 2]>) -> Shape {
     line.iter_mut().for_each(|p| p[0] = p[0].max(0.0));
-    let (first, last) = (line[0][1], line[line.len() - 1][1]);
-    // The mirror image closes the figure, so that the axis itself is no surface.
-    let mirrored: Vec<_> = line.iter().rev().map(|[x, y]| [-x, *y]).collect();
-    line.extend(mirrored);
-    debug_assert!(first <= last, "a lathe's line goes from bottom to top");
-    part(Primitive::Lathe(Arc::new(Profile::polygon(&line))))
+    // What does not reach the axis is closed flat.
+    let (first, last) = (line[0], line[line.len() - 1]);
+    if first[0] > 0.0 {
+        line.insert(0, [0.0, first[1]]);
+    }
+    if last[0] > 0.0 {
+        line.push([0.0, last[1]]);
+    }
+    part(Primitive::Lathe(Arc::new(Profile::Polygon(Polygon::right_half(&line)))))
 }
 
 /// A vessel of revolution: the smooth outer line from bottom to top, walls of one thickness, a floor of that
 /// thickness, open above.
 #[must_use]
 pub fn vessel(line: &[[f32; 2]], wall: f32) -> Shape {
-    let outer = spline(line, 6);
+    let outer = spline(line, 5);
     let floor = outer[0][1] + wall;
     let count = outer.len();
     // Inwards along the normal of the line.
@@ -117,11 +121,8 @@ pub fn vessel(line: &[[f32; 2]], wall: f32) -> Shape {
         first[1] = outer[count - 1][1];
     }
     inner.push([last[0] * 0.9, floor]);
-    let right: Vec<_> = outer.iter().copied().chain(inner).collect();
-    let left: Vec<_> = right.iter().rev().map(|[x, y]| [-x, *y]).collect();
-    // Right side up, over the rim, down the inside, across the floor, and mirrored.
-    let figure: Vec<_> = right.into_iter().chain(left).collect();
-    part(Primitive::Lathe(Arc::new(Profile::polygon(&figure))))
+    // Up the outside, over the rim, down the inside, across the floor.
+    lathe(outer.into_iter().chain(inner).collect())
 }
 
 /// A figure extruded along z by half a depth to either side.
@@ -139,7 +140,7 @@ pub fn plate(corners: &[[f32; 2]], half: f32, round: f32) -> Shape {
 /// Sections (half-width, half-height, height of the middle) along z from back to front.
 #[must_use]
 pub fn loft(half: f32, sections: Vec<[f32; 3]>, exponent: f32) -> Shape {
-    part(Primitive::Loft(Arc::new(Loft { half, sections, exponent })))
+    part(Primitive::Loft(Arc::new(Loft::new(half, sections, exponent))))
 }
 
 /// All of them, with sharp edges.

@@ -1,7 +1,7 @@
 //! Solids with their signed distances, in coordinates of their own; negative inside.
 //!
 //! The exact formulas are well known (Hart 1996; the round cone and the frustum after Inigo Quilez); written anew. The
-//! ellipsoid and the loft are first-order: their gradient has length 1 on the surface.
+//! loft is first-order: its gradient has length 1 on the surface.
 
 use std::sync::Arc;
 
@@ -38,9 +38,25 @@ pub struct Loft {
     pub sections: Vec<[f32; 3]>,
     /// 2 is an ellipse; more is boxier.
     pub exponent: f32,
+    /// Middle and half-sides of a box around it.
+    middle: Vec3,
+    around: Vec3,
 }
 
 impl Loft {
+    /// Beyond this distance the value is only a lower bound, about.
+    const TRUSTED: f32 = 0.15;
+
+    /// Sections as in the fields of the same names.
+    #[must_use]
+    pub fn new(half: f32, sections: Vec<[f32; 3]>, exponent: f32) -> Self {
+        let most = |f: &dyn Fn(&[f32; 3]) -> f32| sections.iter().map(f).fold(f32::MIN, f32::max);
+        // The spline between sections may go a little beyond them.
+        let (wide, high, low) = (1.1 * most(&|s| s[0]), most(&|s| s[2] + 1.1 * s[1]), -most(&|s| 1.1 * s[1] - s[2]));
+        let (middle, around) = (v(0.0, (low + high) / 2.0, 0.0), v(wide, (high - low) / 2.0, half));
+        Self { half, sections, exponent, middle, around }
+    }
+
     fn section(&self, z: f32) -> [f32; 3] {
         let last = self.sections.len() - 1;
         let at = ((z / self.half + 1.0) * 0.5 * last as f32).clamp(0.0, last as f32);
@@ -70,7 +86,14 @@ impl Loft {
         let [w, h, _] = self.section(p.z);
         let side = value / gradient.max(1.0 / w.min(h).max(0.01) * 0.3).max(1e-3);
         let end = p.z.abs() - self.half;
-        if end > 0.0 && side > 0.0 { side.hypot(end) } else { side.max(end) }
+        let first_order = if end > 0.0 && side > 0.0 { side.hypot(end) } else { side.max(end) };
+        // Far away the first order is worth nothing. The distance from the box around it, and a little, is at least
+        // smooth and never far too much.
+        let box_ = ((p - self.middle).abs() - self.around).max(Vec3::default()).length();
+        let near = first_order.min(box_ + Self::TRUSTED);
+        let near = if box_ > 0.0 { near.max(box_) } else { near };
+        let far = (box_ / Self::TRUSTED).min(1.0);
+        near * (1.0 - far) + (box_ + 0.5 * Self::TRUSTED) * far
     }
 }
 
@@ -79,15 +102,8 @@ impl Primitive {
     #[must_use]
     pub fn distance(&self, p: Vec3) -> f32 {
         match self {
-            Self::Ellipsoid(half) => {
-                if half.x == half.y && half.y == half.z {
-                    return p.length() - half.x;
-                }
-                let first = p.over(*half);
-                let second = first.over(*half).length();
-                let first = first.length();
-                if second < 1e-6 { -half.x.min(half.y).min(half.z) } else { first * (first - 1.0) / second }
-            }
+            Self::Ellipsoid(half) if half.x == half.y && half.y == half.z => p.length() - half.x,
+            Self::Ellipsoid(half) => ellipsoid(p.abs(), *half),
             Self::Brick(half, round) => {
                 let q = p.abs() - *half + v(*round, *round, *round);
                 q.max(Vec3::default()).length() + q.largest().min(0.0) - round
@@ -123,12 +139,7 @@ impl Primitive {
     #[must_use]
     pub fn steepness(&self) -> f32 {
         match self {
-            // The first-order distance is steeper off the surface, the more so the flatter it is.
-            Self::Ellipsoid(half) => {
-                let (low, high) = (half.x.min(half.y).min(half.z), half.largest());
-                (high / low).sqrt().min(3.0)
-            }
-            Self::Loft(_) => 2.5,
+            Self::Loft(_) => 3.0,
             _ => 1.0,
         }
     }
@@ -153,13 +164,28 @@ impl Primitive {
                 let [left, low, right, high] = profile.bounds();
                 (v(left, low, -half), v(right, high, *half))
             }
-            Self::Loft(loft) => {
-                let most = |f: &dyn Fn(&[f32; 3]) -> f32| loft.sections.iter().map(f).fold(f32::MIN, f32::max);
-                let (wide, high) = (1.1 * most(&|s| s[0]), most(&|s| s[2] + 1.1 * s[1]));
-                (v(-wide, -most(&|s| 1.1 * s[1] - s[2]), -loft.half), v(wide, high, loft.half))
-            }
+            Self::Loft(loft) => (loft.middle - loft.around, loft.middle + loft.around),
         }
     }
+}
+
+/// Distance to an ellipsoid from a point without signs: the nearest point of the surface is r² p / (r² + t) for the
+/// greatest root t of `Σ (r p / (r² + t))² = 1`, which Newton's method reaches from the left without overshooting.
+fn ellipsoid(p: Vec3, r: Vec3) -> f32 {
+    // On a plane of symmetry the root may vanish; a hair beside it, it does not.
+    let p = p.max(r * 1e-4);
+    let (rp, squares) = (r.times(p), r.times(r));
+    let mut t = (rp - squares).largest();
+    for _ in 0..12 {
+        let shares = v(squares.x + t, squares.y + t, squares.z + t);
+        let ratio = rp.over(shares);
+        let value = ratio.dot(ratio) - 1.0;
+        if value < 1e-5 {
+            break;
+        }
+        t += value / (2.0 * ratio.times(ratio).over(shares).dot(v(1.0, 1.0, 1.0)));
+    }
+    t * p.over(v(squares.x + t, squares.y + t, squares.z + t)).length()
 }
 
 /// Distance to two balls and the cone that touches both.

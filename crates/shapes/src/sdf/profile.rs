@@ -32,8 +32,19 @@ impl Polygon {
     /// The polygon with these corners, in either sense of rotation. Corners that coincide are taken as one.
     #[must_use]
     pub fn new(corners: &[[f32; 2]]) -> Self {
+        Self::with_edges(corners, corners.len())
+    }
+
+    /// The right half of a figure that is its own mirror image, from its first corner on the axis to its last: for
+    /// points on the right the left half is never nearer, and a ray to the right never meets it.
+    #[must_use]
+    pub fn right_half(corners: &[[f32; 2]]) -> Self {
+        Self::with_edges(corners, corners.len() - 1)
+    }
+
+    fn with_edges(corners: &[[f32; 2]], count: usize) -> Self {
         let mut polygon = Self::default();
-        for (index, &[ax, ay]) in corners.iter().enumerate() {
+        for (index, &[ax, ay]) in corners.iter().enumerate().take(count) {
             let [bx, by] = corners[(index + 1) % corners.len()];
             let (ex, ey) = (bx - ax, by - ay);
             let squared = ex * ex + ey * ey;
@@ -73,7 +84,8 @@ impl Polygon {
     }
 
     fn corners(&self) -> impl Iterator<Item = [f32; 2]> + '_ {
-        self.ax.iter().zip(&self.ay).map(|(x, y)| [*x, *y])
+        let ends = self.ex.iter().zip(&self.ey).map(|(x, y)| [*x, *y]);
+        self.ax.iter().zip(&self.ay).zip(ends).flat_map(|((x, y), end)| [[*x, *y], [x + end[0], y + end[1]]])
     }
 }
 

@@ -13,6 +13,8 @@ pub type Bounds3 = (Vec3, Vec3);
 
 /// Cells along an axis; a multiple of [`COARSE`].
 const CELLS: usize = 24;
+/// The same while the object's size is still being measured.
+const FIRST_CELLS: usize = 12;
 /// Cells along an axis of the first, coarse grid that the fine one is made from.
 const COARSE: usize = 6;
 /// Half the side of the cube that the cells fill. Beyond it the whole tree is asked.
@@ -43,6 +45,8 @@ pub struct Solid {
     parts: Vec<Part>,
     root: Node,
     cells: Vec<Cell>,
+    /// Cells along an axis.
+    count: usize,
 }
 
 impl Solid {
@@ -54,31 +58,32 @@ impl Solid {
     pub fn new(mut shape: Shape) -> Self {
         // First by the boxes of its parts, which may be too large, then by its surface.
         for round in 0..2 {
-            let (low, high) = if round == 0 { part_bounds(&shape) } else { Self::build(&shape).surface_bounds() };
+            let (low, high) =
+                if round == 0 { part_bounds(&shape) } else { Self::build(&shape, FIRST_CELLS).surface_bounds() };
             let size = high - low;
             let scale = 2.0 * Self::HALF / size.largest().max(1e-6);
             let middle = (low + high) * 0.5;
             shape = shape.placed(&Placement::shift(-middle).then(&Placement::scaled(scale)));
         }
-        Self::build(&shape)
+        Self::build(&shape, CELLS)
     }
 
-    fn build(shape: &Shape) -> Self {
+    fn build(shape: &Shape, count: usize) -> Self {
         let mut parts = Vec::new();
         let root = flatten(shape, &mut parts);
-        let mut solid = Self { parts, root, cells: Vec::new() };
-        let ratio = CELLS / COARSE;
+        let mut solid = Self { parts, root, cells: Vec::new(), count };
+        let ratio = count / COARSE;
         let radius = |cells: usize| 3f32.sqrt() * EXTENT / cells as f32;
         let coarse: Vec<Cell> = (0..COARSE.pow(3))
             .into_par_iter()
             .map(|i| solid.prune(&solid.root, centre(i, COARSE), radius(COARSE)))
             .collect();
-        solid.cells = (0..CELLS.pow(3))
+        solid.cells = (0..count.pow(3))
             .into_par_iter()
             .with_min_len(512)
             .map(|i| {
-                let [x, y, z] = unfold(i, CELLS).map(|k| k / ratio);
-                solid.prune(&coarse[(x * COARSE + y) * COARSE + z].node, centre(i, CELLS), radius(CELLS))
+                let [x, y, z] = unfold(i, count).map(|k| k / ratio);
+                solid.prune(&coarse[(x * COARSE + y) * COARSE + z].node, centre(i, count), radius(count))
             })
             .collect();
         solid
@@ -93,17 +98,18 @@ impl Solid {
     /// The cell that a point lies in.
     #[must_use]
     pub fn cell(&self, p: Vec3) -> Option<&Cell> {
-        let at = |x: f32| ((x + EXTENT) * (CELLS as f32 / (2.0 * EXTENT))).floor();
+        let count = self.count;
+        let at = |x: f32| ((x + EXTENT) * (count as f32 / (2.0 * EXTENT))).floor();
         let (x, y, z) = (at(p.x), at(p.y), at(p.z));
-        let within = |k: f32| k >= 0.0 && k < CELLS as f32;
+        let within = |k: f32| k >= 0.0 && k < count as f32;
         (within(x) && within(y) && within(z))
-            .then(|| &self.cells[((x as usize) * CELLS + y as usize) * CELLS + z as usize])
+            .then(|| &self.cells[((x as usize) * count + y as usize) * count + z as usize])
     }
 
     /// How far a ray from a point in the grid goes until it leaves its cell.
     #[must_use]
     pub fn way_out(&self, p: Vec3, inverse: Vec3) -> f32 {
-        let side = 2.0 * EXTENT / CELLS as f32;
+        let side = 2.0 * EXTENT / self.count as f32;
         let axis = |x: f32, inverse: f32| {
             let at = ((x + EXTENT) / side).floor();
             let wall = if inverse > 0.0 { at + 1.0 } else { at } * side - EXTENT;
@@ -163,41 +169,57 @@ impl Solid {
         paints
     }
 
-    /// The box of the surface, to about a thousandth of its size.
+    /// The box of the surface, to about a hundredth of its size.
     #[must_use]
     pub fn surface_bounds(&self) -> Bounds3 {
-        const STEPS: usize = 5;
-        let side = 2.0 * EXTENT / CELLS as f32;
-        let nothing = (v(9e9, 9e9, 9e9), v(-9e9, -9e9, -9e9));
-        let join = |a: Bounds3, b: Bounds3| (a.0.min(b.0), a.1.max(b.1));
-        self.cells
-            .par_iter()
-            .enumerate()
-            .filter(|(_, cell)| cell.low <= 0.0 && cell.high >= 0.0)
-            .map(|(index, cell)| {
-                let corner = centre(index, CELLS) - v(side, side, side) * 0.5;
-                let mut bounds = nothing;
+        let sides: Vec<f32> = (0..6usize).into_par_iter().map(|side| self.outermost(side / 2, side % 2 == 1)).collect();
+        (v(sides[0], sides[2], sides[4]), v(sides[1], sides[3], sides[5]))
+    }
+
+    /// The least or greatest coordinate of the surface along an axis: layer by layer from outside, in the first layer
+    /// of cells that has any surface.
+    fn outermost(&self, axis: usize, upper: bool) -> f32 {
+        const STEPS: usize = 6;
+        let side = 2.0 * EXTENT / self.count as f32;
+        let sign = if upper { 1.0 } else { -1.0 };
+        for layer in 0..self.count {
+            let layer = if upper { self.count - 1 - layer } else { layer };
+            let mut most = f32::MIN;
+            for within in 0..self.count * self.count {
+                let (a, b) = (within / self.count, within % self.count);
+                let [x, y, z] = [[layer, a, b], [a, layer, b], [a, b, layer]][axis];
+                let index = (x * self.count + y) * self.count + z;
+                let cell = &self.cells[index];
+                if cell.low > 0.0 || cell.high < 0.0 {
+                    continue;
+                }
+                let corner = centre(index, self.count) - v(side, side, side) * 0.5;
                 for step in 0..STEPS * STEPS * STEPS {
                     let offset = unfold(step, STEPS).map(|k| (k as f32 + 0.5) * side / STEPS as f32);
                     let p = corner + v(offset[0], offset[1], offset[2]);
                     let distance = self.distance_in(cell, p);
-                    if distance.abs() < side / STEPS as f32 {
+                    if distance.abs() < 0.75 * side / STEPS as f32 {
                         let normal = self.gradient(p, 1e-3);
                         let p = p - normal * (distance / normal.dot(normal).max(0.25));
-                        bounds = join(bounds, (p, p));
+                        if self.distance(p).abs() < 0.02 {
+                            most = most.max(sign * p.array()[axis]);
+                        }
                     }
                 }
-                bounds
-            })
-            .reduce(|| nothing, join)
+            }
+            if most > f32::MIN {
+                return sign * most;
+            }
+        }
+        sign * EXTENT
     }
 
     /// Points in the cells that the surface may go through: the corner of each such cell, and the side of all.
     #[must_use]
     pub fn surface_cells(&self) -> (Vec<Vec3>, f32) {
-        let side = 2.0 * EXTENT / CELLS as f32;
+        let side = 2.0 * EXTENT / self.count as f32;
         let near = |(index, cell): (usize, &Cell)| {
-            (cell.low <= 0.0 && cell.high >= 0.0).then(|| centre(index, CELLS) - v(side, side, side) * 0.5)
+            (cell.low <= 0.0 && cell.high >= 0.0).then(|| centre(index, self.count) - v(side, side, side) * 0.5)
         };
         (self.cells.iter().enumerate().filter_map(near).collect(), side)
     }
@@ -242,7 +264,8 @@ impl Solid {
         match node {
             Node::Part(index) => {
                 let part = &self.parts[*index as usize];
-                let (value, change) = (part.distance(p), radius * part.primitive.steepness());
+                // A hair more than the steepness says, for rounding.
+                let (value, change) = (part.distance(p), radius * part.primitive.steepness() + 1e-4);
                 Cell { node: node.clone(), low: value - change, high: value + change }
             }
             Node::Union(nodes, k) => {
@@ -252,7 +275,8 @@ impl Solid {
                 // others: a smooth union of any number is never more than k below its least.
                 cells.retain(|cell| cell.low <= high + 3.0 * k);
                 let low = cells.iter().map(|cell| cell.low).fold(f32::MAX, f32::min);
-                let low = if cells.len() > 1 { low - k } else { low };
+                // Each merging takes away a quarter of k at most, all together less than k.
+                let low = low - k * (0.25 * (cells.len() - 1) as f32).min(1.0);
                 let mut nodes: Vec<Node> = cells.into_iter().map(|cell| cell.node).collect();
                 let node = if nodes.len() == 1 { nodes.remove(0) } else { Node::Union(nodes, *k) };
                 Cell { node, low, high }

@@ -1,0 +1,108 @@
+//! Shards on disk.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use orfeas_shapes::sample::{Sample, SampleOptions};
+use orfeas_shapes::{Family, HELD_OUT_SEEDS, ShapeError, shard};
+use rayon::prelude::*;
+
+/// What is to be written.
+pub struct Plan {
+    /// Of these families in turn.
+    pub families: Vec<&'static Family>,
+    /// Samples in all.
+    pub count: u64,
+    /// Pictures of each object.
+    pub views: u64,
+    /// First seed of each family.
+    pub seed: u64,
+    /// Samples in a file.
+    pub per_shard: u64,
+    /// Whether held-out families and seeds are allowed.
+    pub held_out: bool,
+}
+
+impl Plan {
+    /// What the n-th sample is of.
+    fn object(&self, n: u64) -> (&'static Family, u64, u32) {
+        let (object, view) = (n / self.views, (n % self.views) as u32);
+        let families = self.families.len() as u64;
+        (self.families[(object % families) as usize], self.seed + object / families, view)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.count == 0 || self.views == 0 || self.per_shard == 0 || self.families.is_empty() {
+            bail!("there is nothing to write: count, views, samples in a file and families must all be at least 1");
+        }
+        if self.held_out {
+            return Ok(());
+        }
+        if let Some(family) = self.families.iter().find(|family| family.held_out) {
+            bail!("family {} is held out: a model is judged by it; --held-out allows it", family.name);
+        }
+        let (_, last, _) = self.object(self.count - 1);
+        if last >= HELD_OUT_SEEDS {
+            bail!("seed {last} is held out (from {HELD_OUT_SEEDS} on): a model is judged by it; --held-out allows it");
+        }
+        Ok(())
+    }
+}
+
+/// Writes `shard-00000.bin` and so on. A file that is there is kept: what was interrupted goes on.
+///
+/// # Errors
+/// Held-out families or seeds in a plan that does not allow them; what the disk says.
+pub fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
+    plan.check()?;
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    for (index, first) in (0..plan.count).step_by(plan.per_shard as usize).enumerate() {
+        let path = out.join(format!("shard-{index:05}.bin"));
+        if path.exists() {
+            continue;
+        }
+        let options = SampleOptions::default();
+        let samples = (first..plan.count.min(first + plan.per_shard))
+            .into_par_iter()
+            .map(|n| {
+                let (family, seed, view) = plan.object(n);
+                Sample::new(family, seed, view, &options)
+            })
+            .collect::<Result<Vec<_>, ShapeError>>()?;
+        // Under another name first: a file of this name is whole.
+        let part = out.join(format!("shard-{index:05}.tmp"));
+        std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
+        std::fs::rename(&part, &path)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(names: &[&str], seed: u64, held_out: bool) -> Plan {
+        let families = names.iter().map(|name| Family::named(name).unwrap()).collect();
+        Plan { families, count: 3, views: 1, seed, per_shard: 2, held_out }
+    }
+
+    #[test]
+    fn what_is_held_out_is_refused_unless_allowed() {
+        assert!(plan(&["star"], 0, false).check().unwrap_err().to_string().contains("star is held out"));
+        assert!(plan(&["mug"], HELD_OUT_SEEDS - 1, false).check().is_err());
+        assert!(plan(&["mug"], 0, false).check().is_ok());
+        assert!(plan(&["star"], HELD_OUT_SEEDS, true).check().is_ok());
+    }
+
+    #[test]
+    fn shards_are_written_whole_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&plan(&["mug", "dice"], 0, false), folder.path()).unwrap();
+        let read =
+            |index: usize| shard::decode(&std::fs::read(folder.path().join(format!("shard-{index:05}.bin"))).unwrap());
+        assert_eq!((read(0).unwrap().len(), read(1).unwrap().len()), (2, 1));
+        std::fs::write(folder.path().join("shard-00000.bin"), b"kept").unwrap();
+        write(&plan(&["mug", "dice"], 0, false), folder.path()).unwrap();
+        assert!(read(0).is_err());
+    }
+}
