@@ -1,8 +1,8 @@
-//! Binary STL.
+//! Binary STL: the header is ours, the records are `stl_io`'s.
 
 use std::io::Write;
 
-use super::stream::stream;
+use super::stream::pieces;
 use super::{FileOptions, Origin};
 use crate::Mesh;
 use crate::error::SurfaceError;
@@ -16,19 +16,25 @@ pub(super) fn stl(mesh: &Mesh, options: &FileOptions<'_>, out: &mut impl Write) 
     let mut head = header(options.origin).to_vec();
     head.extend_from_slice(&count.to_le_bytes());
     out.write_all(&head)
-        .and_then(|()| stream(&mesh.triangles, out, |bytes, triangle| push(bytes, mesh.corners(*triangle))))
+        .and_then(|()| {
+            pieces(&mesh.triangles, |piece| out.write_all(piece), |chunk, bytes| records(mesh, chunk, bytes))
+        })
         .map_err(|error| SurfaceError::io(&error))
 }
 
-/// A triangle's unit normal, its corners and no attribute.
-fn push(bytes: &mut Vec<u8>, corners: [[f32; 3]; 3]) {
-    let normal = area_normal(corners);
-    let length = dot(normal, normal).sqrt();
-    let unit = if length > 0.0 { normal.map(|n| (n / length) as f32) } else { [0.0; 3] };
-    let mut record = [0; 50];
-    let values = unit.iter().chain(corners.as_flattened());
-    record.as_chunks_mut::<4>().0.iter_mut().zip(values).for_each(|(slot, value)| *slot = value.to_le_bytes());
-    bytes.extend_from_slice(&record);
+/// Appends the records of triangles, with their unit normals.
+fn records(mesh: &Mesh, chunk: &[[u32; 3]], bytes: &mut Vec<u8>) {
+    let triangles = chunk.iter().map(|triangle| {
+        let corners = mesh.corners(*triangle);
+        let normal = area_normal(corners);
+        let length = dot(normal, normal).sqrt();
+        let unit = if length > 0.0 { normal.map(|n| (n / length) as f32) } else { [0.0; 3] };
+        stl_io::Triangle { normal: stl_io::Normal::new(unit), vertices: corners.map(stl_io::Vertex::new) }
+    });
+    let begin = bytes.len();
+    // Writing into memory does not fail. Every piece comes with a head of its own, which goes.
+    let _ = stl_io::write_stl(&mut *bytes, triangles);
+    bytes.drain(begin..begin + HEADER + size_of::<u32>());
 }
 
 /// `ORFEAS <job> seed <seed>`: never beginning with `solid`, which is how text files begin. A job id that does not fit
