@@ -12,7 +12,7 @@ OUT := out
 DEPLOY_TOOLS := .tools/deploy
 NODE_TOOLS := .tools/node
 # The end-to-end tests, which run again with a user for each service instead of a server that lets everyone do everything.
-PRIVILEGED := happy once refusals shutdown crash topology
+PRIVILEGED := happy once refusals shutdown crash topology asyncapi traces
 
 .PHONY: demo test test-deploy compose-test powershell-test setup build check fmt clippy licences bench clean help
 

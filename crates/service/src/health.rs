@@ -161,15 +161,7 @@ mod tests {
         assert!(get(server.address, "/jobs").await.starts_with("HTTP/1.1 404"));
         pages.show("/jobs", "[]");
         let answer = get(server.address, "/jobs").await;
-        assert!(
-            answer.contains("application/json")
-                && answer.ends_with(
-                    "
-
-[]"
-                ),
-            "{answer}"
-        );
+        assert!(answer.contains("application/json") && answer.ends_with("[]"), "{answer}");
 
         let taken =
             serve(server.address, Registry::new(), readiness, pages, shutdown.clone()).await.unwrap_err().to_string();
