@@ -1,5 +1,8 @@
 //! Samples: the same on any number of threads, kept by files, and true.
 
+// Helpers of tests may unwrap as the tests themselves do.
+#![allow(clippy::unwrap_used)]
+
 use orfeas_shapes::FAMILIES;
 use orfeas_shapes::sample::{DISTANCE_STEPS, Sample, SampleOptions, read_point};
 use orfeas_shapes::shard::{decode, encode};
