@@ -172,6 +172,7 @@ impl Extract {
         let field = self.field()?;
         let (mesh, report) = orfeas_surface::finish(&field, &FinishOptions::from(&options), &mut |_| {}, &|| false)
             .map_err(Exit::other)?;
+        let mesh = mesh.in_order_of_use();
         drop(field);
         for (path, format) in self.output.iter().zip(formats) {
             self.encoding.write(path, &mesh, format, Some(&report))?;

@@ -101,6 +101,9 @@ impl Finish {
         let _guard = stop.clone().drop_guard();
         let (phases, mut told) = mpsc::channel::<String>(16);
         let options = work.common.options.clone();
+        // Extract, report and write, and what was asked for between them (a reduction that finds little enough is left out).
+        let steps =
+            3 + u32::from(options.smooth.is_some_and(|count| count > 0)) + u32::from(options.target_faces.is_some());
         let compute = tokio::task::spawn_blocking(move || {
             let field = orfeas_field::decode(&field, DecodeLimits::default())
                 .map_err(|error| Halt::from(Failure::new(Stage::Export, Code::ObjectDamaged, error.to_string())))?;
@@ -122,7 +125,7 @@ impl Finish {
                     stage: Stage::Export,
                     phase,
                     step,
-                    steps: 4,
+                    steps,
                     seconds_left: None,
                     attempt: delivery.attempt,
                 };
