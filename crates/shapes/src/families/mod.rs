@@ -2,6 +2,7 @@
 
 mod buildings;
 mod creatures;
+mod figures;
 mod furniture;
 mod glyphs;
 mod nature;
@@ -61,7 +62,7 @@ pub const FAMILIES: &[Family] = families! {
     "dice" toys::dice;
     "digit" glyphs::digit;
     "duck" creatures::duck;
-    "figure" creatures::figure;
+    "figure" figures::figure;
     "fish" creatures::fish;
     "flower" nature::flower;
     "fruit" nature::fruit;
@@ -85,7 +86,7 @@ pub const FAMILIES: &[Family] = families! {
     "plane" vehicles::plane;
     "plant_pot" vessels::plant_pot;
     "quadruped" creatures::quadruped;
-    "robot" creatures::robot;
+    "robot" figures::robot;
     "rocket" vehicles::rocket;
     "rocking_horse" toys::rocking_horse;
     "scissors" tools::scissors;
@@ -93,7 +94,7 @@ pub const FAMILIES: &[Family] = families! {
     "screwdriver" tools::screwdriver;
     "shelf" furniture::shelf;
     "shoe" wear::shoe;
-    "snowman" creatures::snowman, held_out;
+    "snowman" figures::snowman, held_out;
     "sofa" furniture::sofa;
     "spinning_top" toys::spinning_top;
     "spoon" tools::spoon;
@@ -101,7 +102,7 @@ pub const FAMILIES: &[Family] = families! {
     "stool" furniture::stool, held_out;
     "table" furniture::table;
     "teapot" vessels::teapot;
-    "teddy" creatures::teddy;
+    "teddy" figures::teddy;
     "train" vehicles::train;
     "tree" nature::tree;
     "truck" vehicles::truck, held_out;
