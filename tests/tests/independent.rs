@@ -1,5 +1,6 @@
 //! What other people's tools say of our files. Those from PyPI and npm are set up by `make test`; those from Debian by
 //! `.ci/run`. A tool that is not there is skipped with a line that says so, unless `ORFEAS_REQUIRE_TOOLS` names it.
+#![allow(clippy::expect_used)] // Helpers of tests fail as tests do.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,5 +1,7 @@
 //! Devices and precisions, and reading back from a device.
 
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 
@@ -116,22 +118,56 @@ pub(crate) fn precision_name(dtype: DType) -> &'static str {
 /// A failure that the device reports, by Burn only as text.
 pub(crate) fn device_failure(what: &str) -> ModelError {
     let lower = what.to_lowercase();
-    if ["out of memory", "outofmemory", "out_of_memory", "buffer too big"].iter().any(|word| lower.contains(word)) {
+    let words = ["out of memory", "outofmemory", "out_of_memory", "buffer too big", "can't allocate buffer"];
+    if words.iter().any(|word| lower.contains(word)) {
         return ModelError::new(ModelErrorKind::OutOfMemory, format!("the device ran out of memory: {what}"));
     }
     ModelError::new(ModelErrorKind::Compute, format!("the device failed: {what}"))
 }
 
-/// Runs work whose failure Burn may report by a panic, and makes an error of it. The device's unused memory is given
-/// back then, so that the next run begins as the first did.
+/// The first failure on a thread of the device's own since a run began.
+///
+/// Where the GPU's memory is full, CubeCL 0.10 panics on its own thread and goes on with memory that nobody wrote: seen on
+/// an H200, where a run ended in numbers that were none. Nothing but the panic's hook hears of it.
+static DEVICE_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn device_panic() -> MutexGuard<'static, Option<String>> {
+    DEVICE_PANIC.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has panics of the device's threads heard from now on, beside whoever hears of panics already.
+fn hear_panics() {
+    static HEARING: Once = Once::new();
+    HEARING.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let text = panic.payload_as_str().unwrap_or("it broke off");
+            let place = panic.location().map_or("", |location| location.file());
+            if place.contains("cubecl") || text.contains("can't allocate buffer") {
+                device_panic().get_or_insert_with(|| text.to_owned());
+            }
+            before(panic);
+        }));
+    });
+}
+
+/// Runs work whose failure Burn may report by a panic, on this thread or on one of the device's own, and makes an error
+/// of it. The device's unused memory is given back then, so that the next run begins as the first did.
 pub(crate) fn guarded<B: Backend, T>(
     device: &B::Device,
     work: impl FnOnce() -> Result<T, ModelError>,
 ) -> Result<T, ModelError> {
+    hear_panics();
+    *device_panic() = None;
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
         Err(device_failure(text.unwrap_or("it broke off")))
     });
+    // What such a run gave, or failed of later, follows from its first failure.
+    let outcome = match device_panic().take() {
+        Some(text) => Err(device_failure(&text)),
+        None => outcome,
+    };
     if outcome.is_err() {
         B::memory_cleanup(device);
     }
@@ -145,6 +181,10 @@ pub(crate) fn guarded<B: Backend, T>(
 pub(crate) fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>, ModelError> {
     let failed = |what: String| ModelError::new(ModelErrorKind::Compute, what);
     let data = tensor.try_into_data().map_err(|error| device_failure(&error.to_string()))?;
+    // Latents are kept for a later attempt: none of a run that has failed already.
+    if let Some(text) = device_panic().as_deref() {
+        return Err(device_failure(text));
+    }
     let values: Vec<f32> = data
         .convert_dtype(DType::F32)
         .into_vec()
@@ -155,4 +195,33 @@ pub(crate) fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<V
         ));
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    #[test]
+    fn a_failure_on_the_devices_own_thread_fails_the_run_and_not_the_next() {
+        let run = |sentence: &'static str| {
+            guarded::<Flex, _>(&FlexDevice, move || {
+                let _ = std::thread::spawn(move || panic!("{sentence}")).join();
+                Ok(read(Tensor::<Flex, 1>::ones([1], &FlexDevice)).map(|_| ()))
+            })
+        };
+        let full = "called `Result::unwrap()` on an `Err` value: can't allocate buffer of size: 586366976";
+        let failed = run(full).unwrap_err();
+        assert_eq!(failed.kind(), ModelErrorKind::OutOfMemory);
+        assert!(failed.to_string().contains("586366976"), "{failed}");
+        // A thread of somebody else's is none of the device's business; and the next run begins anew.
+        assert_eq!(run("something else").unwrap(), Ok(()));
+        // What is read after the failure, within the run, is not believed.
+        let within = guarded::<Flex, _>(&FlexDevice, || {
+            let _ = std::thread::spawn(move || panic!("{full}")).join();
+            read(Tensor::<Flex, 1>::ones([1], &FlexDevice)).map(|_| ())
+        });
+        assert_eq!(within.unwrap_err().kind(), ModelErrorKind::OutOfMemory);
+    }
 }
