@@ -15,7 +15,7 @@ pub mod secured;
 mod server;
 
 pub use events::EventLog;
-pub use pipeline::{Pipeline, Said, Setup, default_limits, hashes, job, job_of_sequence, options};
+pub use pipeline::{Pipeline, Said, Setup, default_limits, job, job_of_sequence, options};
 pub use process::{Process, without_settings};
 pub use secured::Secured;
 pub use server::TestServer;

@@ -219,12 +219,6 @@ pub fn job_of_sequence(events: &[Event], wanted: u64) -> Option<JobId> {
     events.iter().find(|event| sequence(event) == Some(wanted)).map(|event| event.job.clone())
 }
 
-/// SHA-256 of the files by format.
-#[must_use]
-pub fn hashes(completed: &Completed) -> BTreeMap<Format, String> {
-    completed.files.iter().map(|file| (file.format, file.artifact.sha256.clone())).collect()
-}
-
 impl Pipeline {
     /// The first process of a service.
     pub fn process(&mut self, service: Service) -> &mut Process {
@@ -285,6 +279,20 @@ impl Pipeline {
     /// The bytes of a file, checked.
     pub async fn fetch(&self, artifact: &ArtifactRef) -> Bytes {
         objects::get(&self.bus, artifact).await.unwrap_or_else(|error| panic!("{}: {error}", artifact.object))
+    }
+
+    /// SHA-256 of each file's vertices and triangles: the files themselves name their job.
+    pub async fn meshes(&self, completed: &Completed) -> BTreeMap<Format, String> {
+        let mut hashes = BTreeMap::new();
+        for file in &completed.files {
+            let bytes = self.fetch(&file.artifact).await;
+            let mesh = orfeas_surface::read(&bytes, Some(file.format)).expect("a mesh");
+            let numbers = mesh.vertices.as_flattened().iter().map(|value| value.to_bits());
+            let words = numbers.chain(mesh.triangles.as_flattened().iter().copied());
+            let words: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+            hashes.insert(file.format, objects::sha256_hex(&words));
+        }
+        hashes
     }
 
     /// Waits until no message waits or is in hand anywhere: whatever was to happen has happened.

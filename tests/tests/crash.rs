@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use orfeas_contract::{EventKind, JobId, Stage};
 use orfeas_service::config::Service;
-use orfeas_tests::{PATIENCE, Pipeline, Setup, hashes, job, pictures};
+use orfeas_tests::{PATIENCE, Pipeline, Setup, job, pictures};
 
 /// The moments of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ fn picture() -> bytes::Bytes {
 #[tokio::test(flavor = "multi_thread")]
 async fn any_service_may_be_killed_at_any_moment() {
     let mut pipeline = Setup { services: &Service::SERVICES, ..Setup::default() }.start().await;
-    let expected = hashes(&pipeline.complete(&job("undisturbed"), OPTIONS, picture()).await);
+    let expected = pipeline.meshes(&pipeline.complete(&job("undisturbed"), OPTIONS, picture()).await).await;
     for service in Service::SERVICES {
         for moment in MOMENTS {
             let name = job(&format!("{service}-{moment:?}"));
@@ -55,7 +55,7 @@ async fn any_service_may_be_killed_at_any_moment() {
             pipeline.process(service).kill();
             pipeline.process(service).start();
             let completed = pipeline.only_completed(&name).await;
-            assert_eq!(hashes(&completed), expected, "{name}");
+            assert_eq!(pipeline.meshes(&completed).await, expected, "{name}");
             for file in &completed.files {
                 pipeline.fetch(&file.artifact).await;
             }
@@ -67,14 +67,14 @@ async fn any_service_may_be_killed_at_any_moment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_may_be_killed_at_any_moment() {
     let mut pipeline = Setup::default().start().await;
-    let expected = hashes(&pipeline.complete(&job("undisturbed"), OPTIONS, picture()).await);
+    let expected = pipeline.meshes(&pipeline.complete(&job("undisturbed"), OPTIONS, picture()).await).await;
     for moment in MOMENTS {
         let name = job(&format!("server-{moment:?}"));
         pipeline.submit(&name, OPTIONS, picture()).await;
         moment.wait(&pipeline, &name).await;
         pipeline.server.kill();
         pipeline.server.start_again();
-        assert_eq!(hashes(&pipeline.only_completed(&name).await), expected, "{name}");
+        assert_eq!(pipeline.meshes(&pipeline.only_completed(&name).await).await, expected, "{name}");
     }
 }
 
@@ -98,7 +98,8 @@ async fn a_batch_survives_a_storm() {
     let mut expected = Vec::new();
     for number in 0..3 {
         let name = job(&format!("calm-{number}"));
-        expected.push(hashes(&pipeline.complete(&name, options, pictures::ring(128, number)).await));
+        let completed = pipeline.complete(&name, options, pictures::ring(128, number)).await;
+        expected.push(pipeline.meshes(&completed).await);
     }
     let names: Vec<JobId> = (0..JOBS).map(|number| job(&format!("storm-{number}"))).collect();
     for (number, name) in (0..).zip(&names) {
@@ -125,7 +126,7 @@ async fn a_batch_survives_a_storm() {
     }
     for (number, name) in names.iter().enumerate() {
         let completed = pipeline.only_completed(name).await;
-        assert_eq!(hashes(&completed), expected[number % 3], "{name}");
+        assert_eq!(pipeline.meshes(&completed).await, expected[number % 3], "{name}");
     }
     let ends: usize = {
         let mut ends = 0;

@@ -166,7 +166,10 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
     assert_eq!(names(&succeeds(&dry).await), expected);
     assert_eq!(names(&succeeds(&all).await), expected, "a dry run takes nothing away");
     assert!(names(&succeeds(&all).await).is_empty());
-    for file in &completed.files {
+    for artifact in [&completed.report_file, completed.thumbnail.as_ref().unwrap()] {
+        pipeline.fetch(artifact).await;
+    }
+    for file in completed.files.iter().chain(&completed.mesh) {
         pipeline.fetch(&file.artifact).await;
     }
     pipeline.fetch(&completed.report_file).await;

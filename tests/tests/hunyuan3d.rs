@@ -5,7 +5,7 @@ use std::process::Command;
 
 use orfeas_contract::{EventBody, EventKind, JobId, Progress};
 use orfeas_service::config::Service;
-use orfeas_tests::{Pipeline, Setup, hashes, job, paths, pictures};
+use orfeas_tests::{Pipeline, Setup, job, paths, pictures};
 
 fn checkpoint() -> PathBuf {
     paths::repository().join("crates/hunyuan3d/tests/fixtures/parity/base")
@@ -41,10 +41,10 @@ async fn a_checkpoint_makes_the_same_mesh_of_the_same_seed() {
     assert_eq!(provenance.weights_sha256.as_deref().map(str::len), Some(64));
     assert!(first.report.watertight && first.report.manifold && first.report.volume_cm3 > 0.0);
     let again = pipeline.complete(&job("again"), options, pictures::disc(200)).await;
-    assert_eq!(hashes(&again), hashes(&first), "the same seed, bit for bit");
+    assert_eq!(pipeline.meshes(&again).await, pipeline.meshes(&first).await, "the same seed, bit for bit");
     let other = options.replace("\"seed\":7", "\"seed\":8");
     let other = pipeline.complete(&job("other"), &other, pictures::disc(200)).await;
-    assert_ne!(hashes(&other), hashes(&first));
+    assert_ne!(pipeline.meshes(&other).await, pipeline.meshes(&first).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +59,7 @@ async fn a_killed_worker_s_job_goes_on_from_its_latents() {
     pipeline.process(Service::Infer).kill();
     pipeline.process(Service::Infer).start();
     let completed = pipeline.only_completed(&name).await;
-    assert_eq!(hashes(&completed), hashes(&expected), "as if nothing had happened");
+    assert_eq!(pipeline.meshes(&completed).await, pipeline.meshes(&expected).await, "as if nothing had happened");
     let log = pipeline.process(Service::Infer).all_logs();
     assert!(log.contains("going on from an earlier attempt's latents"), "{log}");
     // What was kept is gone once it is of no more use.

@@ -8,7 +8,7 @@ use orfeas_bus::work::{self, Delivery, Handler, Outcome, Queue};
 use orfeas_bus::{client, objects};
 use orfeas_contract::{ArtifactRef, EventKind, Stage, subjects};
 use orfeas_service::config::Service;
-use orfeas_tests::{Setup, hashes, job, pictures};
+use orfeas_tests::{Setup, job, pictures};
 use tokio_util::sync::CancellationToken;
 
 const OPTIONS: &str = r#"{"file_name":"thing","resolution":192}"#;
@@ -16,7 +16,7 @@ const OPTIONS: &str = r#"{"file_name":"thing","resolution":192}"#;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_finishes_what_it_has_in_hand_and_ends_well() {
     let mut pipeline = Setup { services: &Service::SERVICES, ..Setup::default() }.start().await;
-    let expected = hashes(&pipeline.complete(&job("undisturbed"), OPTIONS, pictures::photo(256)).await);
+    let expected = pipeline.meshes(&pipeline.complete(&job("undisturbed"), OPTIONS, pictures::photo(256)).await).await;
     for service in Service::SERVICES {
         let name = job(&format!("term-{service}"));
         pipeline.submit(&name, OPTIONS, pictures::photo(256)).await;
@@ -30,7 +30,7 @@ async fn a_service_finishes_what_it_has_in_hand_and_ends_well() {
         assert!(status.success(), "{service} ended with {status}:\n{}", pipeline.process(service).log_text());
         // It had the job in hand: nobody else had to try again, and it goes on without a restart of this service.
         let completed = pipeline.only_completed(&name).await;
-        assert_eq!((hashes(&completed), completed.attempts), (expected.clone(), 1), "{name}");
+        assert_eq!((pipeline.meshes(&completed).await, completed.attempts), (expected.clone(), 1), "{name}");
         pipeline.process(service).start();
         pipeline.process(service).ready().await;
     }

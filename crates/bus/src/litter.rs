@@ -141,9 +141,7 @@ impl Search<'_> {
 /// Whether a job's end names this object.
 fn names(record: &JobRecord, object: &str) -> bool {
     match record.outcome.as_ref().map(|event| &event.body) {
-        Some(EventBody::Completed(completed)) => {
-            completed.report_file.object == object || completed.files.iter().any(|file| file.artifact.object == object)
-        }
+        Some(EventBody::Completed(completed)) => completed.holds(object),
         _ => false,
     }
 }

@@ -189,6 +189,13 @@ pub struct Completed {
 }
 
 impl Completed {
+    /// Whether an object of the bucket of meshes is one of this job's: a file, the report, the picture, the exact mesh.
+    #[must_use]
+    pub fn holds(&self, object: &str) -> bool {
+        let files = self.files.iter().chain(&self.mesh).map(|file| &file.artifact);
+        files.chain(&self.thumbnail).chain([&self.report_file]).any(|artifact| artifact.object == object)
+    }
+
     /// The file of a format.
     #[must_use]
     pub fn file(&self, format: Format) -> Option<&MeshFile> {
