@@ -5,6 +5,7 @@
 //! A mesh that it returns is closed, 2-manifold and consistently oriented, or there is a typed error.
 
 mod blocks;
+mod buckets;
 mod bvh;
 mod components;
 mod dual;

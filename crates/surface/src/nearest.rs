@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Mesh;
+use crate::buckets::Buckets;
 use crate::mesh::dot;
 
 /// Cells of the grid for each triangle.
@@ -24,8 +25,7 @@ struct Nearest<'a> {
     low: [f64; 3],
     cell: f64,
     cells: [usize; 3],
-    first: Vec<u32>,
-    items: Vec<u32>,
+    triangles: Buckets,
 }
 
 impl<'a> Nearest<'a> {
@@ -37,22 +37,12 @@ impl<'a> Nearest<'a> {
         let along = (mesh.triangles.len() as f64 * CELLS_PER_TRIANGLE / 6.0).sqrt().clamp(1.0, 256.0);
         let cell = (side.iter().copied().fold(0.0, f64::max) / along).max(1e-9);
         let cells = side.map(|side| (side / cell) as usize + 1);
-        let mut grid =
-            Self { mesh, low, cell, cells, first: vec![0; cells.iter().product::<usize>() + 2], items: Vec::new() };
-        for triangle in &mesh.triangles {
-            grid.reached(*triangle, |grid, at| grid.first[at + 2] += 1);
-        }
-        for at in 2..grid.first.len() {
-            grid.first[at] += grid.first[at - 1];
-        }
-        grid.items = vec![0; grid.first.last().map_or(0, |count| *count as usize)];
-        for (number, triangle) in mesh.triangles.iter().enumerate() {
-            grid.reached(*triangle, |grid, at| {
-                let slot = grid.first[at + 1];
-                grid.items[slot as usize] = number as u32;
-                grid.first[at + 1] += 1;
-            });
-        }
+        let mut grid = Self { mesh, low, cell, cells, triangles: Buckets::new(0, |_| {}) };
+        grid.triangles = Buckets::new(cells.iter().product(), |put| {
+            for (number, triangle) in mesh.triangles.iter().enumerate() {
+                grid.reached(*triangle, |at| put(at, number as u32));
+            }
+        });
         grid
     }
 
@@ -60,7 +50,7 @@ impl<'a> Nearest<'a> {
         (((value - self.low[axis]) / self.cell) as usize).min(self.cells[axis] - 1)
     }
 
-    fn reached(&mut self, triangle: [u32; 3], mut each: impl FnMut(&mut Self, usize)) {
+    fn reached(&self, triangle: [u32; 3], mut each: impl FnMut(usize)) {
         let corners = self.mesh.corners(triangle);
         let range: [_; 3] = std::array::from_fn(|k| {
             let values = corners.map(|corner| f64::from(corner[k]));
@@ -70,7 +60,7 @@ impl<'a> Nearest<'a> {
         for x in range[0].clone() {
             for y in range[1].clone() {
                 for z in range[2].clone() {
-                    each(self, (x * self.cells[1] + y) * self.cells[2] + z);
+                    each((x * self.cells[1] + y) * self.cells[2] + z);
                 }
             }
         }
@@ -89,7 +79,7 @@ impl<'a> Nearest<'a> {
                 break;
             }
             self.shell(centre, shell, |at| {
-                for number in &self.items[self.first[at] as usize..self.first[at + 1] as usize] {
+                for number in self.triangles.of(at) {
                     let corners = self.mesh.corners(self.mesh.triangles[*number as usize]);
                     best = best.min(square_to_triangle(point, corners.map(|corner| corner.map(f64::from))));
                 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Mesh;
+use crate::buckets::Buckets;
 
 /// Triangles in a cell of the grid that finds those on a ray, on average.
 const TRIANGLES_PER_CELL: f64 = 8.0;
@@ -70,8 +71,7 @@ struct Columns {
     low: [f64; 2],
     cell: [f64; 2],
     cells: usize,
-    first: Vec<u32>,
-    items: Vec<u32>,
+    triangles: Buckets,
 }
 
 impl Columns {
@@ -81,21 +81,12 @@ impl Columns {
         let high = [f64::from(high[1]), f64::from(high[2])];
         let cells = ((mesh.triangles.len() as f64 / TRIANGLES_PER_CELL).sqrt() as usize).clamp(1, MOST_CELLS);
         let cell = std::array::from_fn(|k| ((high[k] - low[k]) / cells as f64).max(f64::MIN_POSITIVE));
-        let mut columns = Self { low, cell, cells, first: vec![0; cells * cells + 2], items: Vec::new() };
-        for triangle in &mesh.triangles {
-            columns.over(mesh, *triangle, |columns, at| columns.first[at + 2] += 1);
-        }
-        for at in 2..columns.first.len() {
-            columns.first[at] += columns.first[at - 1];
-        }
-        columns.items = vec![0; columns.first.last().map_or(0, |n| *n as usize)];
-        for (number, triangle) in mesh.triangles.iter().enumerate() {
-            columns.over(mesh, *triangle, |columns, at| {
-                let slot = columns.first[at + 1];
-                columns.items[slot as usize] = number as u32;
-                columns.first[at + 1] += 1;
-            });
-        }
+        let mut columns = Self { low, cell, cells, triangles: Buckets::new(0, |_| {}) };
+        columns.triangles = Buckets::new(cells * cells, |put| {
+            for (number, triangle) in mesh.triangles.iter().enumerate() {
+                columns.over(mesh, *triangle, |at| put(at, number as u32));
+            }
+        });
         columns
     }
 
@@ -103,7 +94,7 @@ impl Columns {
         (((value - self.low[axis]) / self.cell[axis]) as usize).min(self.cells - 1)
     }
 
-    fn over(&mut self, mesh: &Mesh, triangle: [u32; 3], mut each: impl FnMut(&mut Self, usize)) {
+    fn over(&self, mesh: &Mesh, triangle: [u32; 3], mut each: impl FnMut(usize)) {
         let corners = mesh.corners(triangle);
         let range = |axis: usize| {
             let values = corners.map(|corner| f64::from(corner[axis + 1]));
@@ -114,13 +105,12 @@ impl Columns {
         let (ys, zs) = (range(0), range(1));
         for y in ys {
             for z in zs.clone() {
-                each(self, y * self.cells + z);
+                each(y * self.cells + z);
             }
         }
     }
 
     fn at(&self, point: [f64; 2]) -> &[u32] {
-        let at = self.index(0, point[0]) * self.cells + self.index(1, point[1]);
-        &self.items[self.first[at] as usize..self.first[at + 1] as usize]
+        self.triangles.of(self.index(0, point[0]) * self.cells + self.index(1, point[1]))
     }
 }

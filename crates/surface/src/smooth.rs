@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Mesh;
+use crate::buckets::Buckets;
 
 /// Taubin's factors (1995): a step inwards, then a slightly larger one outwards; the pass band is 1/λ + 1/μ = 0.1.
 const LAMBDA: f32 = 0.5;
@@ -13,13 +14,13 @@ const MU: f32 = -1.0 / (1.0 / LAMBDA - 0.1);
 ///
 /// Vertices of open edges stay in place.
 pub fn smooth(mesh: &mut Mesh, iterations: u32) {
-    let neighbours = Neighbours::new(mesh);
+    let neighbours = neighbours(mesh);
     let mut moved = mesh.vertices.clone();
     for _ in 0..iterations {
         for factor in [LAMBDA, MU] {
             let vertices = &mesh.vertices;
             moved.par_iter_mut().enumerate().with_min_len(4096).for_each(|(vertex, out)| {
-                let (around, here) = (neighbours.around(vertex), vertices[vertex]);
+                let (around, here) = (neighbours.of(vertex), vertices[vertex]);
                 if around.is_empty() {
                     return;
                 }
@@ -37,47 +38,23 @@ pub fn smooth(mesh: &mut Mesh, iterations: u32) {
 }
 
 /// The neighbours of every vertex of a closed manifold, each once; none of a vertex on an open edge, which stays.
-struct Neighbours {
-    first: Vec<u32>,
-    items: Vec<u32>,
-}
-
-impl Neighbours {
-    fn new(mesh: &Mesh) -> Self {
-        // Around a closed manifold's vertex every neighbour is the next corner of one triangle and the last of another.
-        let mut first = vec![0u32; mesh.vertices.len() + 2];
-        let mut balance = vec![0u64; mesh.vertices.len()];
-        for [a, b, c] in &mesh.triangles {
-            for (from, next, last) in [(a, b, c), (b, c, a), (c, a, b)] {
-                first[*from as usize + 2] += 1;
-                let mix = |v: u32| (u64::from(v) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-                let sum = &mut balance[*from as usize];
-                *sum = sum.wrapping_add(mix(*next)).wrapping_sub(mix(*last));
-            }
+fn neighbours(mesh: &Mesh) -> Buckets {
+    // Around a closed manifold's vertex every neighbour is the next corner of one triangle and the last of another.
+    let mut balance = vec![0u64; mesh.vertices.len()];
+    for [a, b, c] in &mesh.triangles {
+        for (from, next, last) in [(a, b, c), (b, c, a), (c, a, b)] {
+            let mix = |v: u32| (u64::from(v) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+            let sum = &mut balance[*from as usize];
+            *sum = sum.wrapping_add(mix(*next)).wrapping_sub(mix(*last));
         }
-        let closed = |vertex: usize| balance[vertex] == 0;
-        for vertex in 0..mesh.vertices.len() {
-            if !closed(vertex) {
-                first[vertex + 2] = 0;
-            }
-        }
-        for at in 2..first.len() {
-            first[at] += first[at - 1];
-        }
-        let mut items = vec![0; first.last().map_or(0, |n| *n as usize)];
+    }
+    Buckets::new(mesh.vertices.len(), |put| {
         for [a, b, c] in &mesh.triangles {
             for (from, next) in [(a, b), (b, c), (c, a)] {
-                if closed(*from as usize) {
-                    let slot = &mut first[*from as usize + 1];
-                    items[*slot as usize] = *next;
-                    *slot += 1;
+                if balance[*from as usize] == 0 {
+                    put(*from as usize, *next);
                 }
             }
         }
-        Self { first, items }
-    }
-
-    fn around(&self, vertex: usize) -> &[u32] {
-        &self.items[self.first[vertex] as usize..self.first[vertex + 1] as usize]
-    }
+    })
 }

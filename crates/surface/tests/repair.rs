@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Random, ball, check, euler, sampled, torus};
+use common::{Random, ball, check, cuboid, euler, inside_out, joined, sampled, torus};
 use orfeas_surface::{Mesh, RepairReport, extract, repair, report};
 
 /// Triangles that share no vertex, as in an STL file.
@@ -12,24 +12,6 @@ fn soup(mesh: &Mesh) -> Mesh {
     let vertices: Vec<[f32; 3]> = mesh.triangles.as_flattened().iter().map(|v| mesh.vertices[*v as usize]).collect();
     let triangles = (0..mesh.triangles.len() as u32).map(|t| [3 * t, 3 * t + 1, 3 * t + 2]).collect();
     Mesh { vertices, triangles }
-}
-
-/// A box from `low` to `high`.
-fn block(low: [f32; 3], high: [f32; 3]) -> Mesh {
-    let vertices =
-        (0..8).map(|c| std::array::from_fn(|k| if c >> (2 - k) & 1 == 1 { high[k] } else { low[k] })).collect();
-    let quads = [[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]];
-    Mesh { vertices, triangles: quads.iter().flat_map(|[a, b, c, d]| [[*a, *b, *c], [*a, *c, *d]]).collect() }
-}
-
-fn joined(parts: &[Mesh]) -> Mesh {
-    let mut all = Mesh::default();
-    for part in parts {
-        let base = all.vertices.len() as u32;
-        all.vertices.extend(&part.vertices);
-        all.triangles.extend(part.triangles.iter().map(|t| t.map(|v| v + base)));
-    }
-    all
 }
 
 #[track_caller]
@@ -44,7 +26,7 @@ fn volume(mesh: &Mesh) -> f64 {
 
 #[test]
 fn what_is_whole_stays_as_it_is() {
-    for mesh in [extract(&torus(40)).unwrap(), block([0.0; 3], [1.0, 2.0, 3.0])] {
+    for mesh in [extract(&torus(40)).unwrap(), cuboid([0.0; 3], [1.0, 2.0, 3.0])] {
         let (repaired, done) = repair(mesh.clone());
         assert_eq!(repaired, mesh);
         assert_eq!(done, RepairReport::default());
@@ -83,7 +65,7 @@ fn a_soup_with_every_fault_becomes_the_solid_again() {
 #[test]
 fn t_junctions_are_stitched() {
     // Two halves of a box whose common border has vertices on one side only.
-    let mut mesh = block([0.0; 3], [2.0, 1.0, 1.0]);
+    let mut mesh = cuboid([0.0; 3], [2.0, 1.0, 1.0]);
     // The face x = 2 again, finer: its edges get middles that the neighbours know nothing of.
     mesh.triangles.retain(|t| !t.iter().all(|v| mesh.vertices[*v as usize][0] == 2.0));
     let n = 4;
@@ -110,8 +92,8 @@ fn t_junctions_are_stitched() {
 #[test]
 fn boxes_that_share_an_edge_or_a_corner_come_apart() {
     // Both boxes' own vertices on the edge become one when welded: an edge of four triangles.
-    let edge = joined(&[block([0.0; 3], [1.0; 3]), block([1.0, 1.0, 0.0], [2.0, 2.0, 1.0])]);
-    let corner = joined(&[block([0.0; 3], [1.0; 3]), block([1.0; 3], [2.0; 3])]);
+    let edge = joined(&[cuboid([0.0; 3], [1.0; 3]), cuboid([1.0, 1.0, 0.0], [2.0, 2.0, 1.0])]);
+    let corner = joined(&[cuboid([0.0; 3], [1.0; 3]), cuboid([1.0; 3], [2.0; 3])]);
     for (name, mesh, cut) in [("edge", edge, 1), ("corner", corner, 0)] {
         let before = report(&mesh, 0);
         assert!(!before.manifold, "{name}");
@@ -124,18 +106,14 @@ fn boxes_that_share_an_edge_or_a_corner_come_apart() {
 
 #[test]
 fn inside_out_is_turned_and_a_cavity_is_not() {
-    let turned = |mut mesh: Mesh| {
-        mesh.triangles.iter_mut().for_each(|t| t.swap(1, 2));
-        mesh
-    };
-    let (outer, inner) = (block([0.0; 3], [3.0; 3]), block([1.0; 3], [2.0; 3]));
-    let (repaired, done) = repair(turned(outer.clone()));
+    let (outer, inner) = (cuboid([0.0; 3], [3.0; 3]), cuboid([1.0; 3], [2.0; 3]));
+    let (repaired, done) = repair(inside_out(outer.clone()));
     volume_is(&repaired, 27.0);
     assert_eq!(done.flipped_triangles, 12);
-    let (hollow, done) = repair(joined(&[outer.clone(), turned(inner.clone())]));
+    let (hollow, done) = repair(joined(&[outer.clone(), inside_out(inner.clone())]));
     volume_is(&hollow, 26.0);
     assert_eq!(done.flipped_triangles, 0);
-    let (hollow, done) = repair(joined(&[turned(outer), turned(inner)]));
+    let (hollow, done) = repair(joined(&[inside_out(outer), inside_out(inner)]));
     volume_is(&hollow, 26.0);
     assert_eq!(done.flipped_triangles, 12);
 }

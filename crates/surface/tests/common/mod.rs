@@ -50,6 +50,29 @@ pub fn torus(samples: usize) -> Field {
     sampled(samples, |[x, y, z]| 0.25 - (((x * x + z * z).sqrt() - 0.6).powi(2) + y * y).sqrt())
 }
 
+/// A box from `low` to `high`, closed and oriented.
+pub fn cuboid(low: [f32; 3], high: [f32; 3]) -> Mesh {
+    let corner = |n: usize| std::array::from_fn(|k| if n >> k & 1 == 1 { high[k] } else { low[k] });
+    let quads: [[u32; 4]; 6] = [[0, 2, 3, 1], [4, 5, 7, 6], [0, 1, 5, 4], [2, 6, 7, 3], [0, 4, 6, 2], [1, 3, 7, 5]];
+    let triangles = quads.iter().flat_map(|[a, b, c, d]| [[*a, *b, *c], [*a, *c, *d]]).collect();
+    Mesh { vertices: (0..8).map(corner).collect(), triangles }
+}
+
+pub fn joined(parts: &[Mesh]) -> Mesh {
+    let mut all = Mesh::default();
+    for part in parts {
+        let base = all.vertices.len() as u32;
+        all.vertices.extend(&part.vertices);
+        all.triangles.extend(part.triangles.iter().map(|t| t.map(|v| v + base)));
+    }
+    all
+}
+
+pub fn inside_out(mut mesh: Mesh) -> Mesh {
+    mesh.triangles.iter_mut().for_each(|t| t.swap(0, 1));
+    mesh
+}
+
 /// Vertices - edges + triangles.
 pub fn euler(mesh: &Mesh) -> i64 {
     mesh.vertices.len() as i64 - mesh.triangles.len() as i64 / 2
