@@ -11,9 +11,7 @@ DEMO := assets/demo/elephant.jpg
 OUT := out
 DEPLOY_TOOLS := .tools/deploy
 NODE_TOOLS := .tools/node
-# The end-to-end tests, which run again with a user for each service instead of a server that lets everyone do everything;
-# all but one, which calls `orfeas export` as nobody.
-UNPRIVILEGED := a_stored_mesh_serves_every_format_later
+# The end-to-end tests, which run again with a user for each service instead of a server that lets everyone do everything.
 PRIVILEGED := happy once refusals shutdown crash topology asyncapi traces
 
 .PHONY: demo test test-deploy compose-test powershell-test setup build check fmt clippy licences bench clean help
@@ -73,8 +71,7 @@ demo: setup build ## One picture to a printable mesh, and a look at it
 
 test: setup $(VENV)/ready $(NODE_TOOLS)/ready $(NODE)/ready build test-deploy ## All tests, against a real nats-server
 	NATS_SERVER=$(CURDIR)/$(NATS) $(CARGO) test --release --locked --workspace
-	NATS_SERVER=$(CURDIR)/$(NATS) TEST_LEAST_PRIVILEGE=1 $(CARGO) test --release --locked --workspace $(PRIVILEGED:%=--test %) \
-	    -- --skip $(UNPRIVILEGED)
+	NATS_SERVER=$(CURDIR)/$(NATS) TEST_LEAST_PRIVILEGE=1 $(CARGO) test --release --locked --workspace $(PRIVILEGED:%=--test %)
 
 test-deploy: setup $(DEPLOY_TOOLS)/ready ## Check what is deployed: images, Compose, rules, dashboards, scripts, manifests
 	if [ -x $(DEPLOY_TOOLS)/bin/bats ]; then $(DEPLOY_TOOLS)/bin/bats deploy/tests; \

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
@@ -90,6 +91,7 @@ pub struct Pipeline {
     pub nats: jetstream::Context,
     /// The server.
     pub server: TestServer,
+    passwords: Option<BTreeMap<String, PathBuf>>,
     setup: Setup,
 }
 
@@ -116,7 +118,7 @@ impl Setup {
             return self.start_on(TestServer::start()).await;
         }
         let (server, passwords) = TestServer::with_users();
-        self.start_as(server, Some(&passwords)).await
+        self.start_as(server, Some(passwords)).await
     }
 
     /// Starts everything on a server that is there, and may hold something.
@@ -124,10 +126,10 @@ impl Setup {
         self.start_as(server, None).await
     }
 
-    async fn start_as(self, server: TestServer, passwords: Option<&BTreeMap<String, PathBuf>>) -> Pipeline {
+    async fn start_as(self, server: TestServer, passwords: Option<BTreeMap<String, PathBuf>>) -> Pipeline {
         let mut connection = Connection::plain(&server.url(), "tests");
         let mut options = async_nats::ConnectOptions::new();
-        if let Some(passwords) = passwords {
+        if let Some(passwords) = &passwords {
             let password = std::fs::read_to_string(&passwords["admin"]).expect("the admin's password");
             connection.credentials = Credentials::Password { user: "admin".to_owned(), password: password.clone() };
             options = options.user_and_password("admin".to_owned(), password);
@@ -145,14 +147,14 @@ impl Setup {
             for replica in 1..=replicas {
                 let name = format!("{service}-{replica}");
                 let mut process = Process::new(*service, &name, self.flags(*service, &server), server.folder());
-                if let Some(passwords) = passwords {
+                if let Some(passwords) = &passwords {
                     process = process.with_environment(secured::environment(passwords, service.name()));
                 }
                 process.start();
                 processes.push(process);
             }
         }
-        Pipeline { processes, events, bus, nats, server, setup: self }
+        Pipeline { processes, events, bus, nats, server, passwords, setup: self }
     }
 
     /// The topology with this set-up's limits.
@@ -229,6 +231,20 @@ impl Pipeline {
     #[must_use]
     pub fn wired(&self) -> Topology {
         self.setup.wired()
+    }
+
+    /// Runs a command of `orfeas` on this pipeline's server as a client's machine would: logged in as `client` where there
+    /// are users, and with none of the surroundings' variables.
+    pub async fn client(&self, arguments: &[&str]) -> Output {
+        let environment = self.passwords.as_ref().map(|passwords| secured::environment(passwords, "client"));
+        let environment = environment.unwrap_or_default();
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let server = ["--nats".to_owned(), self.server.url()];
+        let run = move || {
+            let all: Vec<&str> = arguments.iter().chain(&server).map(String::as_str).collect();
+            secured::orfeas(&all, &environment)
+        };
+        tokio::task::spawn_blocking(run).await.expect("the command can be waited for")
     }
 
     /// Publishes a picture as any NATS client would; gives its sequence. Tried until somebody takes it.

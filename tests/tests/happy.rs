@@ -112,9 +112,7 @@ async fn a_stored_mesh_serves_every_format_later() {
     }
     let folder = pipeline.server.folder().to_owned();
     let export = async |job: &str, file: &std::path::Path| {
-        let mut command = tokio::process::Command::new(orfeas_tests::paths::orfeas());
-        command.args(["export", job, "--nats", &pipeline.server.url(), "-o"]).arg(file);
-        command.output().await.unwrap()
+        pipeline.client(&["export", job, "-o", file.to_str().unwrap()]).await
     };
     for format in Format::ALL {
         let promised = pipeline.fetch(&all.file(format).unwrap().artifact).await;

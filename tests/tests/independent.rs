@@ -1,5 +1,5 @@
 //! What other people's tools say of our files. Those from PyPI and npm are set up by `make test`; those from Debian by
-//! `.ci/run`. A tool that is not there is skipped with a line that says so, unless `ORFEAS_REQUIRE_TOOLS` names it.
+//! `.ci/run`. A tool that is not there is skipped with a line that says so, unless `TEST_REQUIRE_TOOLS` names it.
 #![allow(clippy::expect_used)] // Helpers of tests fail as tests do.
 
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ fn sample(
 
 /// Whether a tool is there; if not, a line says so, and it is a failure where it was promised.
 fn there(tool: &str, found: bool, remedy: &str) -> bool {
-    let required = std::env::var("ORFEAS_REQUIRE_TOOLS").unwrap_or_default();
+    let required = std::env::var("TEST_REQUIRE_TOOLS").unwrap_or_default();
     assert!(found || !required.split(',').any(|name| name == tool), "{tool} is required and not there: {remedy}");
     if !found {
         eprintln!("skipped: {tool} is not there; {remedy}");
