@@ -11,6 +11,7 @@ DEMO := assets/demo/elephant.jpg
 OUT := out
 DEPLOY_TOOLS := .tools/deploy
 NODE_TOOLS := .tools/node
+NVRTC := .tools/nvrtc
 # The end-to-end tests, which run again with a user for each service instead of a server that lets everyone do everything.
 PRIVILEGED := happy once refusals shutdown crash topology asyncapi traces
 
@@ -44,6 +45,14 @@ $(DEPLOY_TOOLS)/ready: deploy/tests/requirements.txt
 	    --only-binary :all: -r $< || echo "SKIPPED: some tools of deploy/tests/requirements.txt are not to be had here"
 	touch $@
 
+# NVRTC and ptxas, which compile our CUDA kernels without a GPU: 160 MB. Not everywhere is there a wheel of them.
+$(NVRTC)/ready: crates/hunyuan3d/tests/nvrtc/requirements.txt
+	rm -rf $(NVRTC)
+	mkdir -p $(NVRTC)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+	    --target $(NVRTC) -r $< || echo "SKIPPED: NVRTC cannot be had here, so no CUDA kernel is compiled"
+	touch $@
+
 # The client example in JavaScript runs with npm's own lock file.
 $(NODE_TOOLS)/ready: docs/examples/package-lock.json
 	mkdir -p $(NODE_TOOLS)
@@ -69,7 +78,7 @@ demo: setup build ## One picture to a printable mesh, and a look at it
 	$(ORFEAS) mesh render $(OUT)/elephant.stl -o $(OUT)/elephant.png
 	@echo "The mesh is $(OUT)/elephant.stl (also .3mf and .glb), its picture $(OUT)/elephant.png"
 
-test: setup $(VENV)/ready $(NODE_TOOLS)/ready $(NODE)/ready build test-deploy ## All tests, against a real nats-server
+test: setup $(VENV)/ready $(NODE_TOOLS)/ready $(NODE)/ready $(NVRTC)/ready build test-deploy ## All tests, against a real nats-server
 	NATS_SERVER=$(CURDIR)/$(NATS) $(CARGO) test --release --locked --workspace
 	NATS_SERVER=$(CURDIR)/$(NATS) TEST_LEAST_PRIVILEGE=1 $(CARGO) test --release --locked --workspace $(PRIVILEGED:%=--test %)
 

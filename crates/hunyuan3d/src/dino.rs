@@ -31,9 +31,8 @@ pub struct Dino<B: Backend> {
 #[derive(Module, Debug)]
 struct Block<B: Backend> {
     norm1: LayerNorm<B>,
-    query: Linear<B>,
-    key: Linear<B>,
-    value: Linear<B>,
+    /// Queries, keys and values in one product: `[3 * width, width]`. The checkpoint has them apart.
+    qkv: Linear<B>,
     output: Linear<B>,
     /// `[1, 1, width]`.
     scale1: Param<Tensor<B, 3>>,
@@ -112,6 +111,16 @@ fn patch_projection<B: Kernels>(weights: &mut Weights<'_, B>, dino: &DinoConfig)
     })
 }
 
+/// Linear layers of one input as one, their outputs side by side.
+fn side_by_side<B: Kernels>(layers: &[Linear<B>]) -> Linear<B> {
+    let weights = layers.iter().map(|layer| layer.weight.val()).collect();
+    let biases: Option<Vec<_>> = layers.iter().map(|layer| layer.bias.as_ref().map(Param::val)).collect();
+    Linear {
+        weight: Param::from_tensor(Tensor::cat(weights, 0)),
+        bias: biases.map(|biases| Param::from_tensor(Tensor::cat(biases, 0))),
+    }
+}
+
 impl<B: Kernels> Block<B> {
     fn load(weights: &mut Weights<'_, B>, dino: &DinoConfig) -> Result<Self, ModelError> {
         let (width, epsilon) = (dino.hidden_size, dino.layer_norm_eps);
@@ -129,11 +138,13 @@ impl<B: Kernels> Block<B> {
         } else {
             Mlp::load(weights, ["mlp.fc1", "mlp.fc2"], width, middle)?
         };
+        let part = |weights: &mut Weights<'_, B>, name: &str| -> Result<Linear<B>, ModelError> {
+            Linear::load(weights, &format!("attention.attention.{name}"), width, width, bias)
+        };
+        let parts = [part(weights, "query")?, part(weights, "key")?, part(weights, "value")?];
         Ok(Self {
             norm1: LayerNorm::load(weights, "norm1", width, epsilon)?,
-            query: Linear::load(weights, "attention.attention.query", width, width, bias)?,
-            key: Linear::load(weights, "attention.attention.key", width, width, bias)?,
-            value: Linear::load(weights, "attention.attention.value", width, width, bias)?,
+            qkv: side_by_side(&parts),
             output: Linear::load(weights, "attention.output.dense", width, width, true)?,
             scale1: scale(weights, "layer_scale1.lambda1")?,
             norm2: LayerNorm::load(weights, "norm2", width, epsilon)?,
@@ -152,8 +163,10 @@ impl<B: Kernels> Block<B> {
 
     fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let normed = self.norm1.forward(x.clone());
-        let heads = |layer: &Linear<B>| split_heads(layer.forward(normed.clone()), self.heads);
-        let attention = B::attend(heads(&self.query), heads(&self.key), heads(&self.value));
+        // All heads of all three, then each one's: views, where their rows are read 16 bytes at a time.
+        let qkv = split_heads(self.qkv.forward(normed), 3 * self.heads);
+        let part = |index: usize| qkv.clone().narrow(1, index * self.heads, self.heads);
+        let attention = B::attend(part(0), part(1), part(2));
         let x = self.output.forward_onto(x, Some(self.scale1.val()), attention);
         let normed = self.norm2.forward(x.clone());
         if self.gated {

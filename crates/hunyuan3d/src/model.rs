@@ -12,7 +12,7 @@ use crate::ModelErrorKind;
 use crate::conditioner::{Conditioner, ProcessedView};
 use crate::config::{ModelConfig, read_vae};
 use crate::device::{Precision, device_failure, read};
-use crate::dit::Denoiser;
+use crate::dit::{Denoiser, STEPS_AT_ONCE};
 use crate::image::VIEWS;
 use crate::kernels::Kernels;
 use crate::noise;
@@ -243,16 +243,27 @@ impl<B: Kernels> Model<B> {
         // The latents themselves stay in float32; only what the network sees is narrower.
         let data = TensorData::new(begin.values, shape);
         let mut latents = Tensor::<B, 3>::from_data(data, (&self.device, DType::F32));
+        let mut modulations = None;
         for step in begin.step..schedule.steps() {
             self.tell(watch, step, schedule.steps(), &latents)?;
             // The last step of a flow-matching schedule begins at its end and goes nowhere. The reference computes its
             // velocity all the same; only who looks at it pays for it here.
             let idle = schedule.length(step) == 0.0;
+            // In blocks that do not depend on where the run began: in products of other sizes sums round differently, and a
+            // resumed run would be another one.
+            let (block, row) = (step / STEPS_AT_ONCE, step % STEPS_AT_ONCE);
+            if modulations.as_ref().is_none_or(|(made, _)| *made != block) {
+                let first = block * STEPS_AT_ONCE;
+                let times = &schedule.times[first..schedule.steps().min(first + STEPS_AT_ONCE)];
+                let of_block = self.denoiser.modulations(times, Some(guidance), &self.device, self.dtype);
+                modulations = Some((block, of_block));
+            }
+            let Some((_, modulations)) = &modulations else { continue };
             let mut velocity = None;
             let mut compute = || {
                 let narrow = if self.dtype == DType::F32 { latents.clone() } else { latents.clone().cast(self.dtype) };
                 let input = if free { Tensor::cat(vec![narrow.clone(), narrow], 0) } else { narrow };
-                self.denoiser.velocity(input, schedule.times[step], condition.projected.clone(), Some(guidance))
+                self.denoiser.velocity(input, condition.projected.clone(), modulations, row)
             };
             if !idle {
                 velocity = Some(compute());

@@ -1,5 +1,5 @@
 //! Every CUDA kernel against its definition in plain Burn operations, in float32 on the same GPU, at awkward sizes and
-//! strides; and, without a GPU, that NVRTC compiles every source. Where the one or the other is not there, a line says so.
+//! strides. Where there is no GPU, a line says so.
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // Helpers of tests fail as tests do.
 
@@ -208,7 +208,7 @@ fn heads() {
             };
             for streams in [vec![stream(tokens)], vec![stream(tokens), stream(tokens + 5)]] {
                 let ours = Cuda::stream_heads(streams.clone(), heads, EPSILON);
-                for part in 0..3 {
+                for (part, ours) in ours.into_iter().enumerate() {
                     let own = streams.iter().map(|stream| {
                         let x = stream.qkv.clone().narrow(2, part * heads * width, heads * width);
                         let tokens = x.dims()[1];
@@ -219,7 +219,7 @@ fn heads() {
                             _ => x,
                         }
                     });
-                    case.same(&what, ours[part].clone(), Tensor::cat(own.collect(), 2));
+                    case.same(&what, ours, Tensor::cat(own.collect(), 2));
                 }
             }
         }
@@ -277,29 +277,4 @@ fn selected_keys() {
             }
         }
     });
-}
-
-#[test]
-fn nvrtc_compiles_every_source() {
-    let headers = ["CUDA_PATH", "CUDA_HOME"].iter().filter_map(|name| std::env::var(name).ok());
-    let headers = headers.chain(["/usr/local/cuda".to_owned()]).map(|root| root + "/include");
-    let headers: Vec<_> = headers.filter(|path| std::path::Path::new(path).join("cuda_fp16.h").exists()).collect();
-    // SAFETY: the library is loaded or it is not.
-    #[allow(unsafe_code)]
-    let present = unsafe { cudarc::nvrtc::sys::is_culib_present() };
-    if headers.is_empty() || !present {
-        eprintln!("skipped: NVRTC or CUDA's headers are not there");
-        return;
-    }
-    for (hopper, architecture) in [(true, "sm_90a"), (false, "sm_80"), (false, "sm_89")] {
-        for (name, source) in cuda::sources(hopper) {
-            let options = cudarc::nvrtc::CompileOptions {
-                include_paths: headers.clone(),
-                options: vec![format!("--gpu-architecture={architecture}")],
-                ..Default::default()
-            };
-            let compiled = cudarc::nvrtc::compile_ptx_with_opts(source, options);
-            assert!(compiled.is_ok(), "{name} for {architecture}: {:?}", compiled.err());
-        }
-    }
 }

@@ -11,15 +11,6 @@ use crate::kernels::{Epilogue, Kernels, StreamHeads};
 use crate::layers::{Linear, Mlp};
 use crate::weights::Weights;
 
-/// `N` vectors that modulate a block, each `[1, 1, width]`, from the activated conditioning vector.
-///
-/// They are the same for the whole batch, and broadcast over it.
-pub fn modulation<B: Kernels, const N: usize>(layer: &Linear<B>, vector: &Tensor<B, 3>) -> [Tensor<B, 3>; N] {
-    let all = layer.forward(vector.clone());
-    let width = all.dims()[2] / N;
-    std::array::from_fn(|index| all.clone().narrow(2, index * width, width))
-}
-
 /// RMS norm of queries and keys.
 #[derive(Module, Debug)]
 struct QueryKeyNorm<B: Backend> {
@@ -103,18 +94,23 @@ impl<B: Kernels> DoubleStreamBlock<B> {
         })
     }
 
+    /// What makes the modulations of latents and of the condition.
+    pub fn modulations(&self) -> [&Linear<B>; 2] {
+        [&self.latents.modulation, &self.condition.modulation]
+    }
+
     /// # Shapes
-    /// latents `[batch, num_latents, width]`, condition `[batch, tokens, width]`, vector `[1, 1, width]` → the same.
+    /// latents `[batch, num_latents, width]`, condition `[batch, tokens, width]`, modulations of latents (`own`) and condition
+    /// (`theirs`), each `[1, 1, width]` → latents and condition.
     pub fn forward(
         &self,
         latents: Tensor<B, 3>,
         condition: Tensor<B, 3>,
-        vector: &Tensor<B, 3>,
+        own: [Tensor<B, 3>; 6],
+        theirs: [Tensor<B, 3>; 6],
     ) -> (Tensor<B, 3>, Tensor<B, 3>) {
         let tokens = condition.dims()[1];
         let count = latents.dims()[1];
-        let own = modulation(&self.latents.modulation, vector);
-        let theirs = modulation(&self.condition.modulation, vector);
         let streams = vec![self.condition.heads(condition.clone(), &theirs), self.latents.heads(latents.clone(), &own)];
         let [q, k, v] = B::stream_heads(streams, self.heads, EPSILON);
         let attention = B::attend(q, k, v);
@@ -167,10 +163,14 @@ impl<B: Kernels> SingleStreamBlock<B> {
         })
     }
 
+    /// What makes the modulation.
+    pub fn modulation(&self) -> &Linear<B> {
+        &self.modulation
+    }
+
     /// # Shapes
-    /// x `[batch, tokens, width]`, vector `[1, 1, width]` → as x.
-    pub fn forward(&self, x: Tensor<B, 3>, vector: &Tensor<B, 3>) -> Tensor<B, 3> {
-        let [shift, scale, gate] = modulation(&self.modulation, vector);
+    /// x `[batch, tokens, width]`, modulation each `[1, 1, width]` → as x.
+    pub fn forward(&self, x: Tensor<B, 3>, [shift, scale, gate]: [Tensor<B, 3>; 3]) -> Tensor<B, 3> {
         let modulated = B::modulate(x.clone(), scale, shift, EPSILON);
         let stream = self.norm.stream(self.qkv.forward(modulated.clone()));
         let [q, k, v] = B::stream_heads(vec![stream], self.heads, EPSILON);

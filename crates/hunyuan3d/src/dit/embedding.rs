@@ -41,7 +41,7 @@ impl<B: Kernels> Embedder<B> {
     }
 
     /// # Shapes
-    /// `[1, 1, EMBEDDED]` → `[1, 1, width]`.
+    /// `[1, values, EMBEDDED]` → `[1, values, width]`.
     pub fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         self.out_layer.forward(self.in_layer.forward_then(x, Epilogue::Silu))
     }

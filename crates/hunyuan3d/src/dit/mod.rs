@@ -4,6 +4,7 @@
 
 mod blocks;
 mod embedding;
+mod modulation;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -11,12 +12,14 @@ use burn::tensor::backend::Backend;
 
 use crate::ModelError;
 use crate::config::DenoiserConfig;
-use crate::kernels::{Epilogue, Kernels};
+use crate::kernels::Kernels;
 use crate::layers::Linear;
 use crate::weights::Weights;
 use blocks::{DoubleStreamBlock, SingleStreamBlock};
+use embedding::Embedder;
 pub use embedding::timestep_embedding;
-use embedding::{EMBEDDED, Embedder};
+use modulation::vectors;
+pub use modulation::{Modulations, STEPS_AT_ONCE};
 
 /// Epsilon of the layer norms.
 const EPSILON: f64 = 1e-6;
@@ -77,48 +80,32 @@ impl<B: Kernels> Denoiser<B> {
         self.condition_in.forward(condition)
     }
 
-    /// The velocity of the flow at time `t`.
+    /// The velocity of the flow at the time of a row of modulations.
     ///
     /// # Shapes
-    /// latents `[batch, num_latents, in_channels]`, condition as [`Self::project_condition`] gives it, `t` from 0 to 1
-    /// for the whole batch, guidance where the model was distilled for it → as latents.
+    /// latents `[batch, num_latents, in_channels]`, condition as [`Self::project_condition`] gives it, one time for the
+    /// whole batch → as latents.
     pub fn velocity(
         &self,
         latents: Tensor<B, 3>,
-        t: f64,
         condition: Tensor<B, 3>,
-        guidance: Option<f64>,
+        modulations: &Modulations<B>,
+        row: usize,
     ) -> Tensor<B, 3> {
-        let device = latents.device();
-        let dtype = latents.dtype();
-        let embed = |value: f64| {
-            let embedding = burn::tensor::TensorData::new(
-                timestep_embedding(value, EMBEDDED, self.longest_period),
-                [1, 1, EMBEDDED],
-            );
-            Tensor::<B, 3>::from_data(embedding.convert_dtype(dtype), (&device, dtype))
-        };
-        // One vector serves the batch: time and guidance are the same for all of it.
-        let mut vector = self.time_in.forward(embed(t));
-        if let (Some(guidance_in), Some(guidance)) = (&self.guidance_in, guidance) {
-            vector = vector + guidance_in.forward(embed(guidance));
-        }
-        // Every modulation begins with the same activation.
-        let vector = crate::kernels::plain::activate(vector, Epilogue::Silu);
-
         let mut latents = self.latent_in.forward(latents);
         let mut condition = condition;
-        for block in &self.double_blocks {
-            (latents, condition) = block.forward(latents, condition, &vector);
+        for (block, of_block) in self.double_blocks.iter().zip(&modulations.double) {
+            let [own, theirs] = [0, 1].map(|stream| vectors(&of_block[stream], row));
+            (latents, condition) = block.forward(latents, condition, own, theirs);
         }
         let tokens = condition.dims()[1];
         let mut x = Tensor::cat(vec![condition, latents], 1);
-        for block in &self.single_blocks {
-            x = block.forward(x, &vector);
+        for (block, of_block) in self.single_blocks.iter().zip(&modulations.single) {
+            x = block.forward(x, vectors(of_block, row));
         }
         let count = x.dims()[1] - tokens;
         let x = x.narrow(1, tokens, count);
-        let [shift, scale] = blocks::modulation(&self.final_modulation, &vector);
+        let [shift, scale] = vectors(&modulations.last, row);
         self.final_linear.forward(B::modulate(x, scale, shift, EPSILON))
     }
 }

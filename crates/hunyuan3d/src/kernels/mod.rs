@@ -8,6 +8,7 @@ mod flex_attention;
 mod flex_math;
 mod flex_product;
 pub mod plain;
+pub mod programs;
 
 #[cfg(feature = "cuda")]
 pub mod cuda;

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use orfeas_hunyuan3d::dit::STEPS_AT_ONCE;
 use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
 use orfeas_hunyuan3d::{Begin, Latents, ModelError, ModelErrorKind, NoProbe, Phase, Probe, ShapeModel, ShapeRequest};
 
@@ -52,6 +53,17 @@ fn resumed_anywhere_is_uninterrupted() {
             assert_eq!(sample(&model, &request, kept, usize::MAX).0, whole, "{case}: resumed at {step}");
         }
     }
+}
+
+#[test]
+fn resumed_within_a_later_block_of_steps_is_uninterrupted() {
+    // Modulations are computed for many steps at once, whichever of them a run begins with.
+    let model = load("base");
+    let steps = STEPS_AT_ONCE as u32 + 4;
+    let request = request(&model, "base", 3, steps);
+    let keep = STEPS_AT_ONCE + 2;
+    let (whole, kept) = sample(&model, &request, model.noise(3), keep);
+    assert_eq!(sample(&model, &request, kept.unwrap(), usize::MAX).0, whole);
 }
 
 #[test]

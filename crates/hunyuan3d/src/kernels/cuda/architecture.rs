@@ -4,15 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::launch::Array;
-
-/// The instructions that our kernels use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Generation {
-    /// sm_80 and later: `mma.sync`, `cp.async`.
-    Ampere,
-    /// sm_90: `wgmma` and the bulk tensor copy engine.
-    Hopper,
-}
+use crate::kernels::programs::Generation;
 
 static SEEN: Mutex<Option<HashMap<usize, Option<Generation>>>> = Mutex::new(None);
 

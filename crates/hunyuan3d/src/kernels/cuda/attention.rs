@@ -1,39 +1,11 @@
 //! Attention on the GPU.
 
-use burn::tensor::DType;
-
-use super::architecture::{Generation, generation};
+use super::architecture::generation;
 use super::launch::{Array, Map, fresh, has_rows, launch, layout};
-use super::program::{Program, Source};
+use crate::kernels::programs::{self, ATTENTION_GROUPS, Generation};
 
 /// Channels of a head at the most.
 const WIDEST: usize = 64;
-/// Warpgroups that multiply, and tiles in flight: three and two measured best on an H200.
-const GROUPS: usize = 3;
-const STAGES: usize = 2;
-
-/// The kernel of a generation.
-pub fn program(generation: Generation, element: DType) -> Program {
-    match generation {
-        Generation::Hopper => Program {
-            entry: "attention",
-            source: Source::AttentionHopper,
-            element,
-            constants: vec![("GROUPS", GROUPS as u32), ("STAGES", STAGES as u32)],
-            threads: 128 * (GROUPS as u32 + 1),
-            shared: 1024 + 64 * GROUPS * 128 + STAGES * 2 * 128 * 128 + 256,
-        },
-        Generation::Ampere => Program {
-            entry: "attention",
-            source: Source::AttentionAmpere,
-            element,
-            constants: Vec::new(),
-            threads: 256,
-            shared: 128 + 128 * 128 + 4 * 64 * 128,
-        },
-    }
-}
-
 /// softmax(q · kᵀ / √width) · v, or nothing where the kernels do not take the shapes.
 ///
 /// # Shapes
@@ -52,7 +24,7 @@ pub fn attend(q: &Array, k: &Array, v: &Array) -> Option<Array> {
     let sizes = [queries as u64, keys as u64, heads as u64, width as u64, u64::from(scale.to_bits())];
     match generation {
         Generation::Hopper => {
-            let rows = 64 * GROUPS;
+            let rows = 64 * ATTENTION_GROUPS;
             let map = |of, tokens: usize, strides: [usize; 4], tile: usize| Map {
                 of,
                 shape: vec![batch, heads, tokens, width],
@@ -61,7 +33,7 @@ pub fn attend(q: &Array, k: &Array, v: &Array) -> Option<Array> {
             };
             let maps = [map(q, queries, q_strides, rows), map(k, keys, k_strides, 128), map(v, keys, v_strides, 128)];
             launch(
-                program(generation, q.dtype),
+                programs::attention(generation, q.dtype),
                 (queries.div_ceil(rows), heads, batch),
                 &maps,
                 &[&out],
@@ -72,7 +44,13 @@ pub fn attend(q: &Array, k: &Array, v: &Array) -> Option<Array> {
             let strides = [q_strides, k_strides, v_strides];
             let strides = strides.iter().flat_map(|strides| strides[..3].iter().map(|stride| *stride as u64));
             let scalars = sizes.into_iter().chain(strides).collect();
-            launch(program(generation, q.dtype), (queries.div_ceil(128), heads, batch), &[], &[q, k, v, &out], scalars);
+            launch(
+                programs::attention(generation, q.dtype),
+                (queries.div_ceil(128), heads, batch),
+                &[],
+                &[q, k, v, &out],
+                scalars,
+            );
         }
     }
     Some(out)

@@ -33,7 +33,6 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int head = blockIdx.y, batch = blockIdx.z, first = blockIdx.x * QUERIES;
     const int queries = (int)info.queries, keys = (int)info.keys, width = (int)info.width;
-    const int tiles = (keys + KEYS - 1) / KEYS;
     q += batch * info.q_strides[0] + head * info.q_strides[1];
     k += batch * info.k_strides[0] + head * info.k_strides[1];
     v += batch * info.v_strides[0] + head * info.v_strides[1];
@@ -52,11 +51,12 @@ extern "C" __global__ void __launch_bounds__(256, 2)
 #pragma unroll
     for (int i = 0; i < 32; i++) o[i] = 0.0f;
 
-    for (int tile = 0; tile < tiles; tile++) {
-        const u32 k_now = k_at + tile % 2 * TILE_BYTES, v_now = v_at + tile % 2 * TILE_BYTES;
-        if (tile + 1 < tiles) {
-            fetch<KEYS>(k_at + (tile + 1) % 2 * TILE_BYTES, k, info.k_strides[2], (tile + 1) * KEYS, keys, width);
-            fetch<KEYS>(v_at + (tile + 1) % 2 * TILE_BYTES, v, info.v_strides[2], (tile + 1) * KEYS, keys, width);
+    for (int begin = 0; begin < keys; begin += KEYS) {
+        const int odd = begin / KEYS % 2, next = begin + KEYS;
+        const u32 k_now = k_at + odd * TILE_BYTES, v_now = v_at + odd * TILE_BYTES;
+        if (next < keys) {
+            fetch<KEYS>(k_at + (1 - odd) * TILE_BYTES, k, info.k_strides[2], next, keys, width);
+            fetch<KEYS>(v_at + (1 - odd) * TILE_BYTES, v, info.v_strides[2], next, keys, width);
             copy_commit();
         }
         float s[32];
@@ -72,7 +72,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
                 product(s + pair * 8 + 4, a[i], b[2], b[3]);
             }
         }
-        const int tail = keys - tile * KEYS;
+        const int tail = keys - begin;
         if (tail < KEYS) {
 #pragma unroll
             for (int i = 0; i < 32; i++) {

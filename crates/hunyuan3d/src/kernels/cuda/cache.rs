@@ -11,7 +11,7 @@ use cubecl::config::cache::CacheConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 use sha2::{Digest, Sha256};
 
-use super::program::SOURCES;
+use crate::kernels::programs::SOURCES;
 
 /// Where CubeCL 0.10 writes below its root.
 const WITHIN: &str = "cuda/0.10.0/ptx.json.log";

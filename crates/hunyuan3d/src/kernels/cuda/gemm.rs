@@ -1,11 +1,9 @@
 //! Linear layers on the GPU.
 
-use burn::tensor::DType;
-
-use super::architecture::{Generation, generation, multiprocessors};
+use super::architecture::{generation, multiprocessors};
 use super::launch::{Array, Map, fresh, has_rows, is_contiguous, is_vector, launch, layout};
-use super::program::{Program, Source};
 use crate::kernels::Epilogue;
+use crate::kernels::programs::{self, Generation, TILES, Tile};
 
 /// Rows up to which a product is one pass over the weights.
 const FEW: usize = 8;
@@ -34,65 +32,8 @@ impl After<'_> {
     }
 }
 
-/// A tile of Hopper's kernel.
-#[derive(Clone, Copy)]
-struct Tile {
-    groups: usize,
-    columns: usize,
-    stages: usize,
-    /// Time of an element of the tile, relative, as measured on an H200 (BENCHMARKS.md).
-    cost: f64,
-    /// The same where the product is [`DEEP`].
-    deep: f64,
-}
-
 /// From this depth on, what a tile does beside multiplying hardly counts.
 const DEEP: usize = 2048;
-
-const TILES: [Tile; 3] = [
-    Tile { groups: 2, columns: 256, stages: 4, cost: 1.0, deep: 1.2 },
-    Tile { groups: 3, columns: 128, stages: 5, cost: 1.06, deep: 1.0 },
-    Tile { groups: 2, columns: 128, stages: 6, cost: 1.08, deep: 1.08 },
-];
-
-fn hopper(tile: &Tile, epilogue: u32, element: DType) -> Program {
-    let rows = 64 * tile.groups;
-    Program {
-        entry: "gemm",
-        source: Source::GemmHopper,
-        element,
-        constants: vec![
-            ("GROUPS", tile.groups as u32),
-            ("COLUMNS", tile.columns as u32),
-            ("STAGES", tile.stages as u32),
-            ("EPILOGUE", epilogue),
-        ],
-        threads: 128 * (tile.groups as u32 + 1),
-        shared: 1024 + tile.stages * (rows + tile.columns) * 128 + rows * 80 + 256,
-    }
-}
-
-fn ampere(epilogue: u32, element: DType) -> Program {
-    Program {
-        entry: "gemm",
-        source: Source::GemmAmpere,
-        element,
-        constants: vec![("EPILOGUE", epilogue)],
-        threads: 256,
-        shared: 128 + 4 * 2 * 128 * 64,
-    }
-}
-
-/// Every kernel that a generation's products may need.
-pub fn programs(generation: Generation, element: DType) -> Vec<Program> {
-    let epilogues = 0..=6;
-    match generation {
-        Generation::Hopper => {
-            epilogues.flat_map(|epilogue| TILES.iter().map(move |tile| hopper(tile, epilogue, element))).collect()
-        }
-        Generation::Ampere => epilogues.map(|epilogue| ampere(epilogue, element)).collect(),
-    }
-}
 
 /// `x · weightᵀ + bias` and what follows, or nothing where the kernels do not take the shapes.
 ///
@@ -158,12 +99,12 @@ pub fn affine(x: &Array, weight: &Array, bias: Option<&Array>, after: After<'_>)
                 strides: w_strides.to_vec(),
                 tile: vec![tile.columns, 64],
             };
-            let program = hopper(&tile, number, x.dtype);
+            let program = programs::gemm_hopper(&tile, number, x.dtype);
             let count = tiles(&tile).min(units);
             launch(program, (count, 1, 1), &[x_map, w_map], &buffers, scalars(rows.div_ceil(height)));
         }
         Generation::Ampere => {
-            let program = ampere(number, x.dtype);
+            let program = programs::gemm_ampere(number, x.dtype);
             let row_tiles = rows.div_ceil(128);
             let mut scalars = scalars(row_tiles);
             scalars.extend([x_batch, row_stride(x, x_strides), w_strides[0]].map(|n| n as u64));
@@ -188,14 +129,7 @@ fn few(
     w_row: usize,
 ) -> Array {
     let out = fresh(x, [batch, tokens, columns]);
-    let program = Program {
-        entry: "vector_product",
-        source: Source::Rows,
-        element: x.dtype,
-        constants: Vec::new(),
-        threads: 256,
-        shared: 0,
-    };
+    let program = programs::rows("vector_product", 256, x.dtype);
     let scalars = [batch * tokens, columns, depth, w_row, usize::from(bias.is_some()), epilogue as usize];
     let buffers = [x, weight, bias.unwrap_or(&out), &out];
     launch(program, (columns.div_ceil(8), 1, 1), &[], &buffers, scalars.map(|n| n as u64).to_vec());

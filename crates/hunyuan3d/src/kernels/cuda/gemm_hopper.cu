@@ -66,7 +66,8 @@ struct Leaving {
     u32 staging;
     int lane, rows, columns;
     // The finished tile: its first row of this warp, its first column, rows below the first, gate's offset.
-    u64 place, gate_offset;
+    u64 place;
+    u32 gate_offset;
     int column, left;
     uint4 old[2], gates;
 
@@ -83,10 +84,14 @@ struct Leaving {
         for (int half = 0; half < 2; half++) {
             if (inside(part, half)) old[half] = *reinterpret_cast<const uint4*>(residual + at(part, half));
         }
-#if EPILOGUE == 5
-        if (inside(part, 0)) gates = __ldg(reinterpret_cast<const uint4*>(gate + gate_offset + part * PART + lane % 4 * 8));
+#if EPILOGUE == 5 && COLUMNS < 256
+        gates = gates_of(part);
 #endif
 #endif
+    }
+    __device__ __forceinline__ uint4 gates_of(int part) const {
+        if (!inside(part, 0)) return make_uint4(0, 0, 0, 0);
+        return __ldg(reinterpret_cast<const uint4*>(gate + gate_offset + part * PART + lane % 4 * 8));
     }
     __device__ __forceinline__ void send(const u32* packed, int part) {
         __syncwarp();
@@ -105,7 +110,8 @@ struct Leaving {
             y.set(values);
             x.set(old[half]);
 #if EPILOGUE == 5
-            g.set(gates);
+            // A wide tile has no registers left in which gates could wait beside the residual: they would spill.
+            g.set(COLUMNS < 256 ? gates : gates_of(part));
 #endif
 #pragma unroll
             for (int j = 0; j < 8; j++) x.v[j] = EPILOGUE == 5 ? fmaf(g.v[j], y.v[j], x.v[j]) : x.v[j] + y.v[j];
@@ -218,7 +224,7 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
 
         const int first = tile.row + group * 64 + warp * 16;
         leaving.place = ((u64)tile.batch * rows + first) * columns + tile.column;
-        leaving.gate_offset = tile.batch * info.gate_stride + tile.column;
+        leaving.gate_offset = tile.batch * (u32)info.gate_stride + tile.column;
         leaving.column = tile.column, leaving.left = rows - first;
         waiting = true;
         leaving.fetch(0);

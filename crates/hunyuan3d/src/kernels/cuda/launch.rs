@@ -8,7 +8,7 @@ use cubecl::prelude::CubeCount;
 use cubecl::server::{KernelArguments, MetadataBindingInfo, TensorMapBinding, TensorMapMeta};
 use cubecl::zspace::metadata::Metadata;
 
-use super::program::Program;
+use crate::kernels::programs::Program;
 
 /// A tensor on the GPU: memory, shape and strides.
 pub type Array = CubeTensor<CudaRuntime>;

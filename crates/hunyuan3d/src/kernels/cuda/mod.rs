@@ -13,12 +13,11 @@ mod program;
 mod rows;
 mod select;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use burn_cuda::{Cuda, CudaDevice};
 
 use super::{Epilogue, Kernels, StreamHeads, plain};
 use crate::{ModelError, ModelErrorKind};
-use architecture::Generation;
 use gemm::After;
 use launch::{array, tensor};
 use rows::Scale;
@@ -189,20 +188,6 @@ impl Kernels for Cuda {
         }
         super::embed_points(points, frequencies, weight, bias)
     }
-}
-
-/// Every kernel's source with its constants, as NVRTC gets it for sm_90a (`hopper`) or for sm_80 and later, by name.
-#[must_use]
-pub fn sources(hopper: bool) -> Vec<(String, String)> {
-    let generation = if hopper { Generation::Hopper } else { Generation::Ampere };
-    let of_element = |element| {
-        let mut programs = gemm::programs(generation, element);
-        programs.push(attention::program(generation, element));
-        programs.push(rows::program("layer_norm", element));
-        programs.push(select::program(1024, element));
-        programs.into_iter().map(|program| (format!("{program:?}"), program.text()))
-    };
-    [DType::F16, DType::BF16].into_iter().flat_map(of_element).collect()
 }
 
 /// A GPU by its number.

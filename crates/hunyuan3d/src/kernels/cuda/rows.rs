@@ -4,7 +4,7 @@ use burn::tensor::DType;
 
 use super::architecture::generation;
 use super::launch::{Array, fresh, has_rows, is_contiguous, is_half, is_vector, launch, layout, view};
-use super::program::{Program, Source};
+use crate::kernels::programs::{self, Program};
 
 /// Channels of the widest row that a warp holds.
 const MOST: usize = 2048;
@@ -13,14 +13,13 @@ const WIDEST_HEAD: usize = 64;
 /// Heads that a block takes.
 const HEADS: usize = 16;
 
-/// A kernel of the file.
-pub fn program(entry: &'static str, element: DType) -> Program {
-    Program { entry, source: Source::Rows, element, constants: Vec::new(), threads: 256, shared: 0 }
+fn program(entry: &'static str, element: DType) -> Program {
+    programs::rows(entry, 256, element)
 }
 
 /// A kernel that takes [`HEADS`] heads of a token a block.
 fn by_heads(entry: &'static str, element: DType) -> Program {
-    Program { threads: 8 * HEADS as u32, ..program(entry, element) }
+    programs::rows(entry, 8 * HEADS as u32, element)
 }
 
 fn bits(epsilon: f64) -> u64 {

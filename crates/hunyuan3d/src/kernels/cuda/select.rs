@@ -1,27 +1,13 @@
 //! FlashVDM's key selection on the GPU.
 
-use burn::tensor::DType;
-
 use super::architecture::generation;
 use super::launch::{Array, fresh, has_rows, launch, layout, view};
-use super::program::{Program, Source};
+use crate::kernels::programs;
 
 /// Keys of a head at the most.
 const MOST: usize = 4096;
 /// Channels of a head at the most.
 const WIDEST: usize = 64;
-
-/// The kernel, for up to `places` keys.
-pub fn program(places: usize, element: DType) -> Program {
-    Program {
-        entry: "select_keys",
-        source: Source::Select,
-        element,
-        constants: vec![("MOST", places as u32)],
-        threads: 1024,
-        shared: places * 8,
-    }
-}
 
 /// The `count` keys of each head, with their values, whose scores against the queries are highest on average.
 ///
@@ -42,7 +28,7 @@ pub fn select(q: &Array, k: &Array, v: &Array, count: usize) -> Option<[Array; 2
         scalars.extend([strides[1] as u64, strides[2] as u64]);
     }
     let places = keys.next_power_of_two().max(1024);
-    launch(program(places, q.dtype), (heads, 1, 1), &[], &[q, k, v, &out[0], &out[1]], scalars);
+    launch(programs::select(places, q.dtype), (heads, 1, 1), &[], &[q, k, v, &out[0], &out[1]], scalars);
     let strides = [count * heads * width, width, heads * width, 1];
     Some(out.map(|whole| view(&whole, 0, [1, heads, count, width], strides)))
 }
