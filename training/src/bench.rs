@@ -1,13 +1,15 @@
-//! What a model must beat: `inflate` on the very same pictures.
+//! How near an engine comes to the truth: a model, or `inflate`, which it must beat on the very same pictures.
 
-use orfeas_engine::{Engine, Inflate, Picture, Request, Silent};
+use std::path::Path;
+
+use orfeas_engine::{Engine, Hunyuan3d, ModelSpec, Picture, Request, Silent};
 use orfeas_field::SparseGrid;
+use orfeas_hunyuan3d::DeviceName;
 use orfeas_shapes::math::{Vec3, v};
 use orfeas_shapes::metric::{Occupancy, SIDE};
 use orfeas_shapes::sample::{BOX, picture};
 use orfeas_shapes::sdf::Solid;
 use orfeas_shapes::{Family, HELD_OUT_SEEDS};
-use rayon::prelude::*;
 
 /// Cells of the field that is compared.
 const RESOLUTION: u32 = 126;
@@ -22,17 +24,31 @@ pub struct Score {
     pub fitted: f64,
 }
 
-/// Scores `inflate` on a held-out object: seed 0 is the first held-out one.
+/// What an engine makes of a held-out object's picture: seed 0 is the first held-out one.
 ///
 /// # Errors
 /// A picture that shows nothing, or the engine's own.
-pub fn inflate(family: &'static Family, seed: u64, side: u32) -> anyhow::Result<Score> {
+pub fn field(
+    engine: &mut dyn Engine,
+    family: &'static Family,
+    seed: u64,
+    side: u32,
+) -> anyhow::Result<(Solid, image::RgbaImage, orfeas_field::Field)> {
     let seed = HELD_OUT_SEEDS + seed;
     let solid = family.solid(seed);
-    let (_, picture) = picture(&solid, family, seed, 0, side)?;
-    let picture = Picture::new(side, side, picture.into_raw())?;
-    let request = Request { resolution: Some(RESOLUTION), ..Request::default() };
-    let field = Inflate::default().generate(&picture, &request, &mut Silent)?;
+    let (_, shown) = picture(&solid, family, seed, 0, side)?;
+    let picture = Picture::new(side, side, shown.as_raw().clone())?;
+    let request = Request { resolution: Some(RESOLUTION), steps: Some(1), ..Request::default() };
+    let field = engine.generate(&picture, &request, &mut Silent)?;
+    Ok((solid, shown, field))
+}
+
+/// Scores an engine on a held-out object.
+///
+/// # Errors
+/// As [`field`].
+pub fn score(engine: &mut dyn Engine, family: &'static Family, seed: u64, side: u32) -> anyhow::Result<Score> {
+    let (solid, _, field) = field(engine, family, seed, side)?;
     let truth = Occupancy::of(&solid, SIDE);
     let iou = |occupancy: &Occupancy| truth.iou(occupancy).unwrap_or(0.0);
     let as_made = Occupancy::new(SIDE, |p| inside(&field.grid, p));
@@ -52,12 +68,43 @@ pub fn mean(scores: &[Score]) -> Score {
     }
 }
 
-/// Scores some objects of a family.
+/// Scores an engine on some objects of a family.
 ///
 /// # Errors
-/// As [`inflate`].
-pub fn family(family: &'static Family, count: u64, side: u32) -> anyhow::Result<Vec<Score>> {
-    (0..count).into_par_iter().map(|seed| inflate(family, seed, side)).collect()
+/// As [`score`].
+pub fn family(engine: &mut dyn Engine, family: &'static Family, count: u64, side: u32) -> anyhow::Result<Vec<Score>> {
+    (0..count).map(|seed| score(engine, family, seed, side)).collect()
+}
+
+/// Prints an engine's scores, family by family.
+///
+/// # Errors
+/// As [`score`].
+pub fn print(engine: &mut dyn Engine, families: &[&'static Family], each: u64, side: u32) -> anyhow::Result<()> {
+    println!("{:<16} {:>8} {:>8}   mean IoU at 64^3, {each} held-out seeds", "family", "as made", "fitted");
+    let (mut seen, mut unseen) = (Vec::new(), Vec::new());
+    for family in families {
+        let scores = self::family(engine, family, each, side)?;
+        let mean = mean(&scores);
+        let mark = if family.held_out { "  (held-out family)" } else { "" };
+        println!("{:<16} {:>8.3} {:>8.3}{mark}", family.name, mean.as_made, mean.fitted);
+        if family.held_out { unseen.extend(scores) } else { seen.extend(scores) }
+    }
+    for (name, scores) in [("families seen", seen), ("held-out families", unseen)] {
+        let mean = mean(&scores);
+        println!("{name:<18} {:>6.3} {:>8.3}   over {} objects", mean.as_made, mean.fitted, scores.len());
+    }
+    Ok(())
+}
+
+/// A checkpoint as an engine.
+///
+/// # Errors
+/// What loading says.
+pub fn model(folder: &Path, device: DeviceName) -> anyhow::Result<Box<dyn Engine>> {
+    let folder = folder.to_owned();
+    let spec = ModelSpec { folder, vae: None, device, precision: None, decoder: None, chunk: 8000, memory: None };
+    Ok(Box::new(Hunyuan3d::load(&spec, RESOLUTION, &mut |_| {})?))
 }
 
 fn nearest(x: f32, samples: usize) -> Option<usize> {
@@ -96,14 +143,18 @@ fn bounds(grid: &SparseGrid) -> (Vec3, Vec3) {
 
 #[cfg(test)]
 mod tests {
+    use orfeas_engine::Inflate;
+
     use super::*;
 
     #[test]
     fn inflate_is_good_at_balls_and_bad_at_bowls() {
-        let score = |name: &str, seed: u64| inflate(Family::named(name).unwrap(), seed, 96).unwrap();
+        let score = |name: &str, seed: u64| {
+            super::score(&mut Inflate::default(), Family::named(name).unwrap(), seed, 96).unwrap()
+        };
         let heart = score("heart", 0);
         assert!(heart.fitted > 0.4 && heart.fitted <= 1.0, "{heart:?}");
-        let bowl = mean(&family(Family::named("bowl").unwrap(), 3, 96).unwrap());
+        let bowl = mean(&family(&mut Inflate::default(), Family::named("bowl").unwrap(), 3, 96).unwrap());
         assert!(bowl.fitted < 0.6, "{bowl:?}");
     }
 }

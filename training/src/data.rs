@@ -56,25 +56,33 @@ impl Plan {
 pub fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     plan.check()?;
     std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
-    for (index, first) in (0..plan.count).step_by(plan.per_shard as usize).enumerate() {
-        let path = out.join(format!("shard-{index:05}.bin"));
-        if path.exists() {
-            continue;
-        }
-        let options = SampleOptions::default();
-        let samples = (first..plan.count.min(first + plan.per_shard))
-            .into_par_iter()
-            .map(|n| {
-                let (family, seed, view) = plan.object(n);
-                Sample::new(family, seed, view, &options)
-            })
-            .collect::<Result<Vec<_>, ShapeError>>()?;
-        // Under another name first: a file of this name is whole.
-        let part = out.join(format!("shard-{index:05}.tmp"));
-        std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
-        std::fs::rename(&part, &path)?;
+    (0..plan.count.div_ceil(plan.per_shard)).try_for_each(|index| write_one(plan, index, out))
+}
+
+/// Writes one of a plan's shards, or keeps it where it is there.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_one(plan: &Plan, index: u64, out: &Path) -> anyhow::Result<()> {
+    plan.check()?;
+    let path = out.join(format!("shard-{index:05}.bin"));
+    if path.exists() {
+        return Ok(());
     }
-    Ok(())
+    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
+    let options = SampleOptions::default();
+    let first = index * plan.per_shard;
+    let samples = (first..plan.count.min(first + plan.per_shard))
+        .into_par_iter()
+        .map(|n| {
+            let (family, seed, view) = plan.object(n);
+            Sample::new(family, seed, view, &options)
+        })
+        .collect::<Result<Vec<_>, ShapeError>>()?;
+    // Under another name first: a file of this name is whole.
+    let part = out.join(format!("shard-{index:05}.tmp"));
+    std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
+    Ok(std::fs::rename(&part, &path)?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@
 #[cfg(feature = "engines")]
 mod bench;
 mod data;
+#[cfg(feature = "engines")]
+mod learn;
 mod sheet;
+#[cfg(feature = "engines")]
+mod train;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -69,9 +73,15 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Score the engine `inflate` on held-out objects: the number that a model must beat
+    /// Score a model, or the engine `inflate`, on held-out objects
     #[cfg(feature = "engines")]
-    BenchInflate {
+    Bench {
+        /// The checkpoint folder; without, `inflate` is scored, which a model must beat
+        #[arg(long)]
+        model: Option<PathBuf>,
+        /// Where the model runs: cpu, cuda or cuda:N
+        #[arg(long, default_value = "cpu")]
+        device: orfeas_hunyuan3d::DeviceName,
         /// Families, separated by commas; all by default
         #[arg(long, value_delimiter = ',')]
         families: Vec<String>,
@@ -82,6 +92,9 @@ enum Command {
         #[arg(long, default_value_t = 224)]
         side: u32,
     },
+    /// Learn: goes on where the last run of the folder stopped
+    #[cfg(feature = "engines")]
+    Train(train::Arguments),
     /// Measure how fast samples are made
     Speed {
         /// Samples
@@ -103,24 +116,6 @@ fn cpu_seconds() -> anyhow::Result<f64> {
     let after = stat.rsplit(')').next().unwrap_or_default();
     let ticks: f64 = after.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum();
     Ok(ticks / 100.0)
-}
-
-#[cfg(feature = "engines")]
-fn bench_inflate(families: &[&'static Family], each: u64, side: u32) -> anyhow::Result<()> {
-    println!("{:<16} {:>8} {:>8}   mean IoU at 64^3, {each} held-out seeds", "family", "as made", "fitted");
-    let (mut seen, mut unseen) = (Vec::new(), Vec::new());
-    for family in families {
-        let scores = bench::family(family, each, side)?;
-        let mean = bench::mean(&scores);
-        let mark = if family.held_out { "  (held-out family)" } else { "" };
-        println!("{:<16} {:>8.3} {:>8.3}{mark}", family.name, mean.as_made, mean.fitted);
-        if family.held_out { unseen.extend(scores) } else { seen.extend(scores) }
-    }
-    for (name, scores) in [("families seen", seen), ("held-out families", unseen)] {
-        let mean = bench::mean(&scores);
-        println!("{name:<18} {:>6.3} {:>8.3}   over {} objects", mean.as_made, mean.fitted, scores.len());
-    }
-    Ok(())
 }
 
 fn main() -> anyhow::Result<()> {
@@ -145,7 +140,15 @@ fn main() -> anyhow::Result<()> {
             data::write(&data::Plan { families, count, views, seed, per_shard, held_out }, &out)?;
         }
         #[cfg(feature = "engines")]
-        Command::BenchInflate { families: names, each, side } => bench_inflate(&families(&names)?, each, side)?,
+        Command::Bench { model, device, families: names, each, side } => {
+            let families = families(&names)?;
+            match model {
+                Some(folder) => bench::print(bench::model(&folder, device)?.as_mut(), &families, each, side)?,
+                None => bench::print(&mut orfeas_engine::Inflate::default(), &families, each, side)?,
+            }
+        }
+        #[cfg(feature = "engines")]
+        Command::Train(arguments) => arguments.run()?,
         Command::Speed { count } => {
             let busy = cpu_seconds()?;
             let (mut build, mut render, mut points) = (0.0, 0.0, 0.0);

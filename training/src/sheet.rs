@@ -44,6 +44,34 @@ pub fn draw(objects: &[(&'static Family, u64)], side: u32, columns: u32) -> Resu
     Ok(sheet)
 }
 
+/// Draws what an engine makes of a held-out object of each family, a row each: the picture, the truth from three sides,
+/// the engine's mesh from the front, from between and from the side. A field without an inside leaves its place empty.
+///
+/// # Errors
+/// A picture that shows nothing, or the engine's own.
+#[cfg(feature = "engines")]
+pub fn predicted(
+    engine: &mut dyn orfeas_engine::Engine,
+    families: &[&'static Family],
+    side: u32,
+) -> anyhow::Result<RgbImage> {
+    let mut sheet = RgbImage::from_pixel(7 * side, families.len() as u32 * side, Rgb([255; 3]));
+    for (row, family) in families.iter().enumerate() {
+        let top = row as u32 * side;
+        let (solid, shown, field) = crate::bench::field(engine, family, 0, 224)?;
+        let shown = image::imageops::resize(&shown, side, side, image::imageops::FilterType::Triangle);
+        paste(&mut sheet, &shown, 0, top);
+        for (place, (azimuth, elevation)) in [(0.0, 8.0), (35.0, 20.0), (90.0, 8.0)].into_iter().enumerate() {
+            paste(&mut sheet, &render_plain(&solid, azimuth, elevation, side), (1 + place as u32) * side, top);
+        }
+        let finish = orfeas_surface::FinishOptions::default();
+        let Ok((mesh, _)) = orfeas_surface::finish(&field, &finish, &mut |_| {}, &|| false) else { continue };
+        let views = orfeas_surface::render(&mesh, &orfeas_surface::RenderOptions::sheet(side))?;
+        image::imageops::replace(&mut sheet, &views, i64::from(4 * side), i64::from(top));
+    }
+    Ok(sheet)
+}
+
 /// Writes it.
 ///
 /// # Errors

@@ -11,9 +11,10 @@ use crate::kernels::Kernels;
 use crate::resample::bilinear_antialiased;
 use crate::weights::Weights;
 
-/// The mean and deviation of ImageNet's pictures, red, green, blue.
-const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
+/// The mean of ImageNet's pictures, red, green, blue.
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// Their deviation.
+pub const DEVIATION: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The image encoder.
 #[derive(Module, Debug)]
@@ -70,6 +71,18 @@ impl<B: Kernels> Conditioner<B> {
         input
     }
 
+    /// Encodes pictures, each by itself.
+    ///
+    /// # Shapes
+    /// `[pictures, 3, image_size, image_size]`, normalised as [`Self::input`] does → `[pictures, tokens, width]`.
+    pub fn encode(&self, pictures: Tensor<B, 4>) -> Tensor<B, 3> {
+        let tokens = self.dino.forward(pictures);
+        match (self.use_class_token, tokens.dims()[1]) {
+            (true, _) => tokens,
+            (false, count) => tokens.narrow(1, 1, count - 1),
+        }
+    }
+
     /// Encodes views; several become one row of tokens.
     ///
     /// # Shapes
@@ -77,11 +90,7 @@ impl<B: Kernels> Conditioner<B> {
     pub fn forward(&self, input: Vec<f32>, views: &[ProcessedView], device: &B::Device, dtype: DType) -> Tensor<B, 3> {
         let shape = [views.len(), 3, self.image_size, self.image_size];
         let pictures = TensorData::new(input, shape).convert_dtype(dtype);
-        let mut tokens = self.dino.forward(Tensor::from_data(pictures, (device, dtype)));
-        if !self.use_class_token {
-            let count = tokens.dims()[1];
-            tokens = tokens.narrow(1, 1, count - 1);
-        }
+        let mut tokens = self.encode(Tensor::from_data(pictures, (device, dtype)));
         if self.several {
             let marks: Vec<f32> = views.iter().flat_map(|view| place_embedding(self.width, view.index)).collect();
             let marks = TensorData::new(marks, [views.len(), 1, self.width]).convert_dtype(dtype);

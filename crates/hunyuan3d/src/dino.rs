@@ -11,7 +11,7 @@ use crate::config::{Activation, ConditionerConfig, DinoConfig};
 use crate::kernels::{Epilogue, Kernels};
 use crate::layers::{LayerNorm, Linear, Mlp, split_heads};
 use crate::resample::bicubic;
-use crate::weights::Weights;
+use crate::weights::{Weights, derived};
 
 /// The network.
 #[derive(Module, Debug)]
@@ -58,14 +58,7 @@ impl<B: Kernels> Dino<B> {
                 // Of training; it must be there all the same.
                 weights.host("mask_token", &[1, width])?;
             }
-            let class = weights.host("cls_token", &[1, 1, width])?;
-            let from = dino.position_patches();
-            let positions = weights.host("position_embeddings", &[1, from * from + 1, width])?;
-            let (own, grid) = positions.split_at(width);
-            let class: Vec<f32> = class.iter().zip(own).map(|(token, position)| token + position).collect();
-            let grid = if from == side { grid.to_vec() } else { bicubic(grid, from, side, width) };
-            let class = Param::from_tensor(weights.constant(class, [1, 1, width]));
-            let grid = Param::from_tensor(weights.constant(grid, [1, side * side, width]));
+            let (class, grid) = tokens_of_place(weights, dino, side)?;
             Ok((patch_projection(weights, dino)?, class, grid))
         })?;
         let blocks = weights.within("encoder.layer", |weights| {
@@ -102,11 +95,38 @@ impl<B: Kernels> Dino<B> {
     }
 }
 
+/// The class token with its position, `[1, 1, width]`, and the patches' positions, `[1, patches, width]`.
+fn tokens_of_place<B: Kernels>(
+    weights: &mut Weights<'_, B>,
+    dino: &DinoConfig,
+    side: usize,
+) -> Result<(Param<Tensor<B, 3>>, Param<Tensor<B, 3>>), ModelError> {
+    let (width, from) = (dino.hidden_size, dino.position_patches());
+    let (class, positions) = ([1, 1, width], [1, from * from + 1, width]);
+    if weights.are_on_device() {
+        if from != side {
+            return Err(ModelError::weights("positions of another size than the pictures' cannot be learned"));
+        }
+        let class = weights.param("cls_token", class)?.val();
+        let positions = weights.param("position_embeddings", positions)?.val();
+        let grid = positions.clone().narrow(1, 1, side * side);
+        return Ok((derived(class + positions.narrow(1, 0, 1)), derived(grid)));
+    }
+    // Summed and interpolated in float32, whatever the network's precision.
+    let class = weights.host("cls_token", &class)?;
+    let positions = weights.host("position_embeddings", &positions)?;
+    let (own, grid) = positions.split_at(width);
+    let class: Vec<f32> = class.iter().zip(own).map(|(token, position)| token + position).collect();
+    let grid = if from == side { grid.to_vec() } else { bicubic(grid, from, side, width) };
+    let class = derived(weights.constant(class, [1, 1, width]));
+    Ok((class, derived(weights.constant(grid, [1, side * side, width]))))
+}
+
 fn patch_projection<B: Kernels>(weights: &mut Weights<'_, B>, dino: &DinoConfig) -> Result<Linear<B>, ModelError> {
     let (width, patch, channels) = (dino.hidden_size, dino.patch_size, dino.num_channels);
     weights.within("patch_embeddings.projection", |weights| {
         let kernel = weights.param("weight", [width, channels, patch, patch])?;
-        let weight = Param::from_tensor(kernel.val().reshape([width, channels * patch * patch]));
+        let weight = derived(kernel.val().reshape([width, channels * patch * patch]));
         Ok(Linear { weight, bias: Some(weights.param("bias", [width])?) })
     })
 }
@@ -115,10 +135,7 @@ fn patch_projection<B: Kernels>(weights: &mut Weights<'_, B>, dino: &DinoConfig)
 fn side_by_side<B: Kernels>(layers: &[Linear<B>]) -> Linear<B> {
     let weights = layers.iter().map(|layer| layer.weight.val()).collect();
     let biases: Option<Vec<_>> = layers.iter().map(|layer| layer.bias.as_ref().map(Param::val)).collect();
-    Linear {
-        weight: Param::from_tensor(Tensor::cat(weights, 0)),
-        bias: biases.map(|biases| Param::from_tensor(Tensor::cat(biases, 0))),
-    }
+    Linear { weight: derived(Tensor::cat(weights, 0)), bias: biases.map(|biases| derived(Tensor::cat(biases, 0))) }
 }
 
 impl<B: Kernels> Block<B> {
@@ -126,7 +143,7 @@ impl<B: Kernels> Block<B> {
         let (width, epsilon) = (dino.hidden_size, dino.layer_norm_eps);
         let scale = |weights: &mut Weights<'_, B>, name: &str| -> Result<_, ModelError> {
             let gain: Param<Tensor<B, 1>> = weights.param(name, [width])?;
-            Ok(Param::from_tensor(gain.val().reshape([1, 1, width])))
+            Ok(derived(gain.val().reshape([1, 1, width])))
         };
         let bias = dino.qkv_bias;
         let middle = dino.mlp_width();

@@ -9,7 +9,7 @@ use crate::ModelError;
 use crate::config::DenoiserConfig;
 use crate::kernels::{Epilogue, Kernels, StreamHeads};
 use crate::layers::{Linear, Mlp};
-use crate::weights::Weights;
+use crate::weights::{Weights, derived};
 
 /// RMS norm of queries and keys.
 #[derive(Module, Debug)]
@@ -143,13 +143,13 @@ impl<B: Kernels> SingleStreamBlock<B> {
         // has to be cut out of a wide row.
         let both: Linear<B> = Linear::load(weights, "linear1", width, 3 * width + middle, true)?;
         let rows = |begin: usize, count: usize| Linear {
-            weight: Param::from_tensor(both.weight.val().narrow(0, begin, count)),
-            bias: both.bias.as_ref().map(|bias| Param::from_tensor(bias.val().narrow(0, begin, count))),
+            weight: derived(both.weight.val().narrow(0, begin, count)),
+            bias: both.bias.as_ref().map(|bias| derived(bias.val().narrow(0, begin, count))),
         };
         // And so the way back: two products instead of one over rows that would have to be copied together first.
         let back: Linear<B> = Linear::load(weights, "linear2", width + middle, width, true)?;
         let columns = |begin: usize, count: usize, bias: Option<Param<Tensor<B, 1>>>| Linear {
-            weight: Param::from_tensor(back.weight.val().narrow(1, begin, count)),
+            weight: derived(back.weight.val().narrow(1, begin, count)),
             bias,
         };
         Ok(Self {

@@ -136,7 +136,7 @@ pub trait Kernels: Backend {
     /// Sines and cosines of a point's coordinates (Mildenhall et al. 2020), after the coordinates themselves.
     ///
     /// # Shapes
-    /// points `[1, points, 3]` in float32, frequencies `[frequencies]` → `[1, points, 3 * (2 * frequencies + 1)]` in
+    /// points `[batch, points, 3]` in float32, frequencies `[frequencies]` → `[batch, points, 3 * (2 * frequencies + 1)]` in
     /// float32.
     fn fourier(points: Tensor<Self, 3>, frequencies: &[f32]) -> Tensor<Self, 3> {
         plain::fourier(points, frequencies)
@@ -192,7 +192,7 @@ pub trait Kernels: Backend {
     /// Points embedded by [`Self::fourier`] and projected.
     ///
     /// # Shapes
-    /// points `[1, points, 3]` in float32, weight `[out, 3 * (2 * frequencies + 1)]`, bias `[out]` → `[1, points, out]` in
+    /// points `[batch, points, 3]` in float32, weight `[out, 3 * (2 * frequencies + 1)]`, bias `[out]` → `[batch, points, out]` in
     /// the weight's precision.
     fn embed_points(
         points: Tensor<Self, 3>,
@@ -217,6 +217,13 @@ pub trait Kernels: Backend {
         let x = if gain_offset.is_some() { Self::norm(x, gain_offset, epsilon) } else { x };
         Self::affine(x, weight, bias, Epilogue::None)
     }
+}
+
+/// Gradients go through the definition of right, operation by operation.
+#[cfg(feature = "autodiff")]
+impl<B: Kernels, C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy> Kernels
+    for burn::backend::Autodiff<B, C>
+{
 }
 
 /// [`Kernels::stream_heads`] by the other kernels.

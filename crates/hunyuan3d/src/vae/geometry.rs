@@ -37,7 +37,7 @@ pub struct GeometryDecoder<B: Backend> {
 /// What a shape's tokens are to the geometry decoder: computed once, read by every query.
 #[derive(Clone, Debug)]
 pub struct ShapeKeys<B: Backend> {
-    /// `[1, heads, tokens, width]`.
+    /// `[batch, heads, tokens, width]`.
     keys: Tensor<B, 4>,
     values: Tensor<B, 4>,
 }
@@ -93,7 +93,7 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// Keys and values of a shape's tokens.
     ///
     /// # Shapes
-    /// `[1, num_latents, width of the transformer]`.
+    /// `[batch, num_latents, width of the transformer]`.
     pub fn keys(&self, tokens: Tensor<B, 3>) -> ShapeKeys<B> {
         let tokens = match &self.latents_projection {
             Some(projection) => projection.forward(tokens),
@@ -106,7 +106,7 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// The field's logits at points; positive is inside.
     ///
     /// # Shapes
-    /// points `[1, points, 3]` in float32 → `[1, points, 1]` in the parameters' precision.
+    /// points `[batch, points, 3]` in float32 → `[batch, points, 1]` in the parameters' precision.
     pub fn logits(&self, points: Tensor<B, 3>, shape: &ShapeKeys<B>) -> Tensor<B, 3> {
         let embedded = self.embed(points);
         let queries = self.queries(embedded.clone());

@@ -46,7 +46,7 @@ impl<B: Kernels> ShapeVae<B> {
     }
 
     /// # Shapes
-    /// latents as sampled, `[1, num_latents, embed_dim]` → tokens `[1, num_latents, width]`.
+    /// latents as sampled, `[batch, num_latents, embed_dim]` → tokens `[batch, num_latents, width]`.
     pub fn tokens(&self, latents: Tensor<B, 3>) -> Tensor<B, 3> {
         let mut x = self.post_kl.forward(latents * (1.0 / self.scale_factor));
         for block in &self.blocks {

@@ -7,7 +7,7 @@ mod checkpoint;
 mod convert;
 mod random;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
@@ -40,9 +40,19 @@ pub trait Source {
 /// Told how far loading has come: bytes done, bytes in all.
 pub type LoadProgress<'a> = dyn FnMut(u64, u64) + 'a;
 
+/// Parameters that lie on a device already, by name, each `[elements]`: what training changes from step to step. What a
+/// module makes of them stays part of the graph that gradients go back through.
+pub type DeviceParameters<B> = BTreeMap<String, Tensor<B, 1>>;
+
+/// Where parameters come from.
+enum Origin<'a, B: Backend> {
+    Source(&'a dyn Source),
+    Device(&'a DeviceParameters<B>),
+}
+
 /// Takes parameters out of a source onto a device.
 pub struct Weights<'a, B: Backend> {
-    source: &'a dyn Source,
+    origin: Origin<'a, B>,
     device: B::Device,
     dtype: DType,
     prefix: String,
@@ -53,10 +63,36 @@ pub struct Weights<'a, B: Backend> {
     progress: &'a mut LoadProgress<'a>,
 }
 
+/// What a module makes of its parameters: a parameter as far as the module is concerned. Not `Param::from_tensor`, which
+/// wants a leaf of the graph.
+pub(crate) fn derived<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Param<Tensor<B, D>> {
+    Param::initialized(ParamId::new(), tensor)
+}
+
 impl<'a, B: Backend> Weights<'a, B> {
     /// Parameters for `device` in `dtype`.
     pub fn new(source: &'a dyn Source, device: B::Device, dtype: DType, progress: &'a mut LoadProgress<'a>) -> Self {
-        Self { source, device, dtype, prefix: String::new(), used: BTreeSet::new(), done: 0, on_the_way: 0, progress }
+        Self::from_origin(Origin::Source(source), device, dtype, progress)
+    }
+
+    /// Parameters that lie on the device, in `dtype`: cast there where they are not.
+    pub fn on_device(
+        parameters: &'a DeviceParameters<B>,
+        device: B::Device,
+        dtype: DType,
+        progress: &'a mut LoadProgress<'a>,
+    ) -> Self {
+        Self::from_origin(Origin::Device(parameters), device, dtype, progress)
+    }
+
+    fn from_origin(origin: Origin<'a, B>, device: B::Device, dtype: DType, progress: &'a mut LoadProgress<'a>) -> Self {
+        Self { origin, device, dtype, prefix: String::new(), used: BTreeSet::new(), done: 0, on_the_way: 0, progress }
+    }
+
+    /// Whether the parameters lie on the device, where gradients may be wanted of them.
+    #[must_use]
+    pub fn are_on_device(&self) -> bool {
+        matches!(self.origin, Origin::Device(_))
     }
 
     /// Runs `build` with `part.` before every name.
@@ -85,6 +121,9 @@ impl<'a, B: Backend> Weights<'a, B> {
     pub fn param<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<B, D>>, ModelError> {
         /// What may lie on the host at a time, waiting to be carried over.
         const MOST_ON_THE_WAY: usize = 128 << 20;
+        if let Origin::Device(parameters) = self.origin {
+            return self.given(parameters, name, shape);
+        }
         let data = self.data(name, &shape, self.dtype)?;
         self.on_the_way += data.bytes.len();
         let tensor = Tensor::from_data(data, (&self.device, self.dtype));
@@ -94,7 +133,27 @@ impl<'a, B: Backend> Weights<'a, B> {
             let _ = Tensor::<B, 1>::ones([1], (&self.device, DType::F32)) + 1.0;
             B::sync(&self.device).map_err(|error| device_failure(&error.to_string()))?;
         }
-        Ok(Param::initialized(ParamId::new(), tensor))
+        Ok(derived(tensor))
+    }
+
+    fn given<const D: usize>(
+        &mut self,
+        parameters: &DeviceParameters<B>,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<B, D>>, ModelError> {
+        let name = format!("{}{name}", self.prefix);
+        let count = shape.iter().product::<usize>();
+        let tensor = match parameters.get(&name) {
+            Some(tensor) if tensor.dims() == [count] => tensor.clone().reshape(shape),
+            Some(tensor) => {
+                let found = tensor.dims()[0];
+                return Err(ModelError::weights(format!("tensor {name:?} has {found} elements, not {count}")));
+            }
+            None => return Err(ModelError::weights(format!("there is no tensor {name:?}"))),
+        };
+        self.used.insert(name);
+        Ok(derived(if tensor.dtype() == self.dtype { tensor } else { tensor.cast(self.dtype) }))
     }
 
     /// One tensor in float32 on the host, for what is computed once from it.
@@ -114,10 +173,13 @@ impl<'a, B: Backend> Weights<'a, B> {
 
     fn data(&mut self, name: &str, shape: &[usize], dtype: DType) -> Result<TensorData, ModelError> {
         let name = format!("{}{name}", self.prefix);
-        let data = self.source.tensor(&name, shape, dtype)?;
-        self.done += self.source.stored_bytes(&name);
+        let Origin::Source(source) = self.origin else {
+            return Err(ModelError::weights(format!("tensor {name:?} is wanted on the host, but lies on the device")));
+        };
+        let data = source.tensor(&name, shape, dtype)?;
+        self.done += source.stored_bytes(&name);
         self.used.insert(name);
-        let total = self.source.bytes();
+        let total = source.bytes();
         (self.progress)(self.done.min(total), total);
         Ok(data)
     }
@@ -127,7 +189,11 @@ impl<'a, B: Backend> Weights<'a, B> {
     /// # Errors
     /// [`crate::ModelErrorKind::Weights`] names the first ones.
     pub fn finish(self) -> Result<(), ModelError> {
-        let surplus: Vec<_> = self.source.names().into_iter().filter(|name| !self.used.contains(name)).collect();
+        let names = match self.origin {
+            Origin::Source(source) => source.names(),
+            Origin::Device(parameters) => parameters.keys().cloned().collect(),
+        };
+        let surplus: Vec<_> = names.into_iter().filter(|name| !self.used.contains(name)).collect();
         if surplus.is_empty() {
             return Ok(());
         }
