@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexDevice};
 use serde::Serialize;
@@ -14,6 +13,7 @@ use crate::device::{DeviceName, Precision, read};
 use crate::kernels::Kernels;
 use crate::model::{Latents, Model, NoProbe};
 use crate::noise;
+use crate::parts::Residency;
 use crate::volume::{Method, VolumeOptions};
 use crate::weights::{Checkpoint, RandomWeights};
 use crate::{ModelError, checked};
@@ -25,6 +25,8 @@ pub struct BenchRequest {
     pub config: ModelConfig,
     /// A checkpoint's weights; none: random ones.
     pub folder: Option<std::path::PathBuf>,
+    /// Whether all of a checkpoint's parts are on the device. In turn, a stage's time has that of fetching its part in it.
+    pub residency: Residency,
     /// Where.
     pub device: DeviceName,
     /// In which precision; none: the device's own.
@@ -99,24 +101,19 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     let precision = checked(request.device, request.precision)?;
     let begin = Instant::now();
     let model = match &request.folder {
-        Some(folder) => Model::<B>::load(folder, None, device.clone(), precision, &mut |_, _| {})?,
+        Some(folder) => {
+            Model::<B>::load_as(request.residency, folder, None, device.clone(), precision, &mut |_, _| {})?
+        }
         None => {
             let random = RandomWeights { seed: 1 };
-            Model::<B>::from_source(
-                request.config.clone(),
-                &random,
-                &random,
-                device.clone(),
-                precision,
-                &mut |_, _| {},
-            )?
+            Model::<B>::from_source(request.config.clone(), &random, device.clone(), precision, &mut |_, _| {})?
         }
     };
     model.wait()?;
     let load_ms = milliseconds(begin);
     let parameters = match &request.folder {
         Some(folder) => Checkpoint::open(folder)?.parameters(),
-        None => count_parameters(&model),
+        None => count_parameters(&model)?,
     };
     let mut stages = Vec::new();
 
@@ -154,12 +151,13 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
 
     let mut tokens = None;
     stages.push(timed("shape decoder", request.repeat, || {
-        tokens = Some(model.tokens(latents.clone()));
+        tokens = Some(model.tokens(latents.clone())?);
         model.wait()
     })?);
     let Some(tokens) = tokens else { return Err(ModelError::request("nothing was timed")) };
 
-    let keys = model.vae.geometry.keys(tokens.clone());
+    let vae = model.vae()?;
+    let keys = vae.geometry.keys(tokens.clone());
     // Points are made before; logits come over together, as the volume's do.
     let chunk = request.chunk.max(1);
     let points: Vec<_> = (0..request.queries)
@@ -172,7 +170,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     let mut queries = timed("queries", request.repeat, || {
         let logits = points.iter().map(|points| {
             let points = Tensor::<B, 3>::from_data(points.clone(), (&device, DType::F32));
-            model.vae.geometry.logits(points, &keys)
+            vae.geometry.logits(points, &keys)
         });
         let logits: Vec<_> = logits.collect();
         if !logits.is_empty() {
@@ -207,9 +205,10 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     Ok(BenchReport { device: B::name(&device), precision: precision.to_string(), parameters, load_ms, stages })
 }
 
-fn count_parameters<B: Backend>(model: &Model<B>) -> u64 {
+fn count_parameters<B: Kernels>(model: &Model<B>) -> Result<u64, ModelError> {
     use burn::module::Module as _;
-    (model.conditioner.num_params() + model.denoiser.num_params() + model.vae.num_params()) as u64
+    let parts = [model.conditioner()?.num_params(), model.denoiser()?.num_params(), model.vae()?.num_params()];
+    Ok(parts.iter().sum::<usize>() as u64)
 }
 
 fn timed(stage: &str, repeat: usize, mut run: impl FnMut() -> Result<(), ModelError>) -> Result<StageTime, ModelError> {
