@@ -8,6 +8,7 @@ use crate::device::Precision;
 use crate::dit::STEPS_AT_ONCE;
 use crate::kernels::plain::SCORES;
 use crate::parts::Residency;
+use crate::volume::{GROUPS_AT_ONCE, flash_key_count};
 use crate::{ModelError, ModelErrorKind};
 use pages::Pages;
 pub use parameters::Parameters;
@@ -128,6 +129,8 @@ impl MemoryNeed {
         decoding.extend(scores(SCORES, bytes, own && geo / decoder.geo_heads() <= WIDEST_HEAD));
         // The shape's keys and values, and what they were made of.
         decoding.push(((latents * geo) as u64 * bytes, 4));
+        // FlashVDM's keys and values of a chunk's groups.
+        decoding.push(((flash_key_count(latents) * geo) as u64 * bytes, 2 * GROUPS_AT_ONCE as u64));
         Self {
             encoding: Work { held: parameters(conditioner(&config.conditioner)), passing: encoding },
             sampling: Work { held: parameters(denoiser(dit)), passing: sampling },
