@@ -50,6 +50,9 @@ pub struct Bench {
     /// How often each stage is run after its first call
     #[arg(long, default_value_t = 3)]
     repeat: usize,
+    /// Time whole jobs instead: encoding, so many steps, decoding at the resolution
+    #[arg(long)]
+    jobs: bool,
     /// Keep only the part of the checkpoint on the device that computes, as HUNYUAN3D_LOW_VRAM=on does
     #[arg(long, requires = "checkpoint")]
     low_vram: bool,
@@ -104,6 +107,7 @@ impl Bench {
                 Decoder::Flashvdm => Method::FlashVdm,
             },
             repeat: self.repeat,
+            jobs: self.jobs,
         };
         let watch = match self.device {
             DeviceName::Cuda(number) => Some(DeviceMemory::watch(number as u32)),
