@@ -10,7 +10,7 @@ use orfeas_hunyuan3d::bench::{BenchReport, BenchRequest, bench};
 use orfeas_hunyuan3d::config::ModelConfig;
 use orfeas_hunyuan3d::presets::{PRESETS, preset};
 use orfeas_hunyuan3d::volume::Method;
-use orfeas_hunyuan3d::{DeviceName, Precision};
+use orfeas_hunyuan3d::{DeviceName, Precision, Residency};
 use serde::Serialize;
 
 use crate::exit::{Ended, Exit, say, say_json};
@@ -50,6 +50,12 @@ pub struct Bench {
     /// How often each stage is run after its first call
     #[arg(long, default_value_t = 3)]
     repeat: usize,
+    /// Time whole jobs instead: encoding, so many steps, decoding at the resolution
+    #[arg(long)]
+    jobs: bool,
+    /// Keep only the part of the checkpoint on the device that computes, as HUNYUAN3D_LOW_VRAM=on does
+    #[arg(long, requires = "checkpoint")]
+    low_vram: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -88,6 +94,7 @@ impl Bench {
         let request = BenchRequest {
             config,
             folder: self.checkpoint,
+            residency: if self.low_vram { Residency::InTurn } else { Residency::Whole },
             device: self.device,
             precision: self.precision,
             steps: self.steps,
@@ -100,6 +107,7 @@ impl Bench {
                 Decoder::Flashvdm => Method::FlashVdm,
             },
             repeat: self.repeat,
+            jobs: self.jobs,
         };
         let watch = match self.device {
             DeviceName::Cuda(number) => Some(DeviceMemory::watch(number as u32)),

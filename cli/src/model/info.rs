@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use orfeas_hunyuan3d::Precision;
 use orfeas_hunyuan3d::config::{ModelConfig, Views};
 use orfeas_hunyuan3d::memory::{MemoryNeed, Parameters};
 use orfeas_hunyuan3d::weights::Checkpoint;
+use orfeas_hunyuan3d::{Precision, Residency};
 use serde::Serialize;
 
 use crate::exit::{Ended, say, say_json};
 
-/// Queries at a time that the memory is told for.
-const CHUNKS: [usize; 2] = [8_000, 65_536];
+/// Queries at a time that the memory is told for, and GiB of cards: their allocator's pages grow with them.
+const CHUNKS: [usize; 2] = [8_192, 65_536];
+const CARDS: [u64; 3] = [8, 24, 80];
 /// Resolutions that the host's grid is told for.
 const RESOLUTIONS: [u64; 3] = [256, 384, 512];
 
@@ -43,6 +44,10 @@ struct About {
 #[derive(Serialize)]
 struct Memory {
     precision: String,
+    /// GiB of the card.
+    card_gib: u64,
+    /// Whether only the part that computes is on it.
+    low_vram: bool,
     chunk: usize,
     device_bytes: u64,
 }
@@ -57,10 +62,8 @@ impl Info {
             Err(error) => return Err(error.into()),
         };
         let parameters = Parameters::of(&config);
-        let memory = [Precision::Float16, Precision::Bfloat16, Precision::Float32].into_iter().flat_map(|precision| {
-            let need = MemoryNeed::of(&config, precision);
-            CHUNKS.map(|chunk| Memory { precision: precision.to_string(), chunk, device_bytes: need.peak(chunk) })
-        });
+        let precisions = [Precision::Float16, Precision::Bfloat16, Precision::Float32];
+        let memory = precisions.into_iter().flat_map(|precision| memory(&config, precision));
         let about = About {
             variant: config.variant(),
             views: match config.conditioner.views {
@@ -97,9 +100,12 @@ impl Info {
             Some(stored) => say(format!("weights       {:.1} million elements stored", millions(stored))),
             None => say("weights       none in this folder"),
         }
-        for Memory { precision, chunk, device_bytes } in &about.memory {
+        for Memory { precision, card_gib, low_vram, chunk, device_bytes } in &about.memory {
             let gib = *device_bytes as f64 / f64::from(1 << 30);
-            say(format!("device        {gib:.2} GiB at the most in {precision} with {chunk} queries at a time"));
+            let how = if *low_vram { ", one part at a time" } else { "" };
+            say(format!(
+                "device        {gib:.2} GiB at the most of a card of {card_gib} in {precision} with {chunk} queries at a time{how}"
+            ));
         }
         for resolution in RESOLUTIONS {
             // The finer grid and the coarser one that it is refined from, float32, and two masks.
@@ -109,6 +115,24 @@ impl Info {
         }
         Ok(())
     }
+}
+
+/// What a GPU with kernels of ours (sm_80 and later) takes at the most, where its memory has room for it at all.
+fn memory(config: &ModelConfig, precision: Precision) -> Vec<Memory> {
+    let need = MemoryNeed::of(config, precision, true);
+    let mut all = Vec::new();
+    for card_gib in CARDS {
+        for residency in [Residency::Whole, Residency::InTurn] {
+            for chunk in CHUNKS {
+                let peak = need.peak(card_gib << 30, chunk, residency);
+                if let Some(device_bytes) = peak.filter(|bytes| *bytes <= card_gib << 30) {
+                    let low_vram = residency == Residency::InTurn;
+                    all.push(Memory { precision: precision.to_string(), card_gib, low_vram, chunk, device_bytes });
+                }
+            }
+        }
+    }
+    all
 }
 
 fn has_weights(folder: &std::path::Path) -> bool {

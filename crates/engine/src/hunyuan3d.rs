@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use image::RgbaImage;
 use orfeas_contract::Provenance;
 use orfeas_field::{Bounds, Field, SparseGrid};
-use orfeas_hunyuan3d::memory::MemoryNeed;
+use orfeas_hunyuan3d::config::ModelConfig;
+use orfeas_hunyuan3d::memory::{Budget, MemoryNeed};
 use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
 use orfeas_hunyuan3d::weights::Checkpoint;
 use orfeas_hunyuan3d::{
-    Begin, DeviceName, Latents, ModelError, ModelErrorKind, Phase, Precision, ShapeModel, ShapeRequest, ShapeWatch,
-    checked, image as pictures, open,
+    Begin, DeviceName, Latents, ModelError, ModelErrorKind, Phase, Precision, Residency, ShapeModel, ShapeRequest,
+    ShapeWatch, checked, has_own_kernels, image as pictures, open_as,
 };
 
 use crate::{Engine, EngineError, EngineErrorKind, LoadProgress, Observer, Picture, Request, Resume};
@@ -22,6 +23,18 @@ pub(crate) const NAME: &str = "hunyuan3d";
 const GUIDANCE: f32 = 5.0;
 /// Steps of any schedule, at the most.
 const MOST_STEPS: u32 = 200;
+
+/// Whether the parts of a model that do not compute leave the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LowVram {
+    /// Where the model does not fit otherwise.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+    /// Always.
+    On,
+}
 
 /// A checkpoint and how to run it.
 #[derive(Clone, Debug)]
@@ -38,8 +51,10 @@ pub struct ModelSpec {
     pub decoder: Option<Method>,
     /// Queries that are decoded at a time, at the most.
     pub chunk: usize,
-    /// Bytes of device memory that may be used; none: no bound.
-    pub memory: Option<u64>,
+    /// Device memory that may be used; none: no bound.
+    pub memory: Option<Budget>,
+    /// Whether parts leave the device.
+    pub low_vram: LowVram,
 }
 
 /// The neural engine.
@@ -49,9 +64,8 @@ pub struct Hunyuan3d {
     sha256: String,
     resolution: u32,
     decoder: Method,
+    /// Queries at a time, as many as were asked for and fit.
     chunk: usize,
-    need: MemoryNeed,
-    memory: Option<u64>,
 }
 
 impl Hunyuan3d {
@@ -59,10 +73,13 @@ impl Hunyuan3d {
     ///
     /// # Errors
     /// [`EngineErrorKind::Unavailable`] for a checkpoint or device that is not there or not known,
-    /// [`EngineErrorKind::InsufficientMemory`] where the weights alone are more than may be used.
+    /// [`EngineErrorKind::InsufficientMemory`] where the model needs more than may be used.
     pub fn load(spec: &ModelSpec, resolution: u32, progress: &mut LoadProgress<'_>) -> Result<Self, EngineError> {
         check_resolution(resolution)?;
         let precision = checked(spec.device, spec.precision).map_err(|error| loading(&error))?;
+        let config = ModelConfig::read_with(&spec.folder, spec.vae.as_deref()).map_err(|error| loading(&error))?;
+        let need = MemoryNeed::of(&config, precision, has_own_kernels(spec.device));
+        let (residency, chunk) = fitted(spec, &need).map_err(|error| engine_error(&error))?;
         // Told apart from the run's own errors: whatever is wrong here is wrong for every job.
         let checkpoint = Checkpoint::open(&spec.folder).map_err(|error| loading(&error))?;
         let (model, sha256) = std::thread::scope(|scope| {
@@ -76,17 +93,14 @@ impl Hunyuan3d {
                     progress(percent);
                 }
             };
-            let model = open(&spec.folder, spec.vae.as_deref(), spec.device, Some(precision), &mut percent);
+            let vae = spec.vae.as_deref();
+            let model = open_as(residency, &spec.folder, vae, spec.device, Some(precision), &mut percent);
             (model, hash.join())
         });
         let model = model.map_err(|error| loading(&error))?;
         let unhashed = |_| EngineError::new(EngineErrorKind::Unavailable, "hashing the weights broke off");
         let sha256 = sha256.map_err(unhashed)?;
         let config = model.config();
-        let need = MemoryNeed::of(config, precision);
-        if let Some(memory) = spec.memory {
-            need.fit(memory, 1).map_err(|error| engine_error(&error))?;
-        }
         let folder = spec.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let narrow = config.vae.geo_decoder_downsample_ratio > 1 || !config.vae.geo_decoder_ln_post;
         let made_for = if narrow { Method::FlashVdm } else { Method::Hierarchical };
@@ -95,12 +109,26 @@ impl Hunyuan3d {
             sha256,
             resolution,
             decoder: spec.decoder.unwrap_or(made_for),
-            chunk: spec.chunk.max(1),
-            need,
-            memory: spec.memory,
+            chunk,
             model,
         })
     }
+}
+
+/// How a model fits into what it may use: what is on the device at a time, and how many queries.
+fn fitted(spec: &ModelSpec, need: &MemoryNeed) -> Result<(Residency, usize), ModelError> {
+    let wanted = spec.chunk.max(1);
+    let fit = |residency| match spec.memory {
+        Some(memory) => need.fit(memory, wanted, residency),
+        None => Ok(wanted),
+    };
+    if spec.low_vram != LowVram::On {
+        match fit(Residency::Whole) {
+            Err(_) if spec.low_vram == LowVram::Auto => {}
+            whole => return whole.map(|chunk| (Residency::Whole, chunk)),
+        }
+    }
+    fit(Residency::InTurn).map(|chunk| (Residency::InTurn, chunk))
 }
 
 fn check_resolution(resolution: u32) -> Result<(), EngineError> {
@@ -156,16 +184,12 @@ impl Engine for Hunyuan3d {
         check_resolution(resolution)?;
         let steps = request.steps.unwrap_or_else(|| config.default_steps()).clamp(1, MOST_STEPS);
         let guidance = request.guidance.unwrap_or(GUIDANCE);
-        let chunk = match self.memory {
-            Some(memory) => self.need.fit(memory, self.chunk).map_err(|error| engine_error(&error))?,
-            None => self.chunk,
-        };
         let pixels = RgbaImage::from_raw(picture.width, picture.height, picture.rgba.clone());
         let pixels =
             pixels.ok_or_else(|| EngineError::new(EngineErrorKind::Unsupported, "the picture has no pixels"))?;
         let view =
             pictures::process_prepared(&config.image_processor, &pixels, 0).map_err(|error| engine_error(&error))?;
-        let options = VolumeOptions { chunk, ..VolumeOptions::new(self.decoder, resolution as usize) };
+        let options = VolumeOptions { chunk: self.chunk, ..VolumeOptions::new(self.decoder, resolution as usize) };
         let begin = match &request.resume {
             Some(resume) if resume.step <= steps => {
                 Begin::Latents(Latents { step: resume.step as usize, values: resume.latents.clone() })

@@ -13,9 +13,10 @@ mod registry;
 
 pub use engine::{Engine, Observer, Picture, Request, Resume, Silent};
 pub use error::{EngineError, EngineErrorKind};
-pub use hunyuan3d::{Hunyuan3d, ModelSpec};
+pub use hunyuan3d::{Hunyuan3d, LowVram, ModelSpec};
 pub use inflate::Inflate;
 pub use noop::Noop;
+pub use orfeas_hunyuan3d::memory::Budget;
 pub use orfeas_hunyuan3d::volume::Method as Decoder;
 pub use orfeas_hunyuan3d::{DeviceName, Precision};
 pub use registry::{ENGINES, EngineSpec, LoadProgress, create};

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use orfeas_engine::{
-    DeviceName, Engine, EngineError, EngineErrorKind, EngineSpec, Hunyuan3d, ModelSpec, Picture, Request, Silent,
-    create,
+    Budget, DeviceName, Engine, EngineError, EngineErrorKind, EngineSpec, Hunyuan3d, LowVram, ModelSpec, Picture,
+    Request, Silent, create,
 };
 
 fn spec(case: &str) -> ModelSpec {
@@ -18,6 +18,7 @@ fn spec(case: &str) -> ModelSpec {
         decoder: None,
         chunk: 8192,
         memory: None,
+        low_vram: LowVram::Auto,
     }
 }
 
@@ -58,12 +59,23 @@ fn a_field_says_what_made_it_and_options_out_of_range_are_refused() {
 
 #[test]
 fn what_cannot_fit_is_refused_with_the_numbers_before_it_begins() {
-    let error = Hunyuan3d::load(&ModelSpec { memory: Some(64 << 20), ..spec("base") }, 32, &mut |_| {}).err().unwrap();
+    let within = |limit: u64| ModelSpec { memory: Some(Budget { limit, card: 8 << 30 }), ..spec("base") };
+    let error = Hunyuan3d::load(&within(64 << 20), 32, &mut |_| {}).err().unwrap();
     assert_eq!(error.kind(), EngineErrorKind::InsufficientMemory);
     assert!(error.to_string().contains("64 MiB"), "{error}");
-    let mut engine = Hunyuan3d::load(&ModelSpec { memory: Some(8 << 30), ..spec("base") }, 32, &mut |_| {}).unwrap();
+    let mut engine = Hunyuan3d::load(&within(8 << 30), 32, &mut |_| {}).unwrap();
     let request = Request { steps: Some(1), ..Request::default() };
     engine.generate(&picture(), &request, &mut Silent).unwrap();
+}
+
+#[test]
+fn parts_leave_the_device_where_asked_and_the_field_is_the_same() {
+    let request = Request { seed: 3, steps: Some(2), ..Request::default() };
+    let field = |low_vram: LowVram| {
+        let mut engine = Hunyuan3d::load(&ModelSpec { low_vram, ..spec("base") }, 32, &mut |_| {}).unwrap();
+        engine.generate(&picture(), &request, &mut Silent).unwrap()
+    };
+    assert_eq!(field(LowVram::Off), field(LowVram::On));
 }
 
 #[test]

@@ -3,17 +3,18 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::{Flex, FlexDevice};
 use serde::Serialize;
 
 use crate::conditioner::ProcessedView;
 use crate::config::{ModelConfig, Views};
-use crate::device::{DeviceName, Precision, read};
+use crate::device::{DeviceName, Precision, device_failure, read};
 use crate::kernels::Kernels;
 use crate::model::{Latents, Model, NoProbe};
 use crate::noise;
+use crate::open::{Begin, Phase, ShapeModel as _, ShapeRequest, ShapeWatch};
+use crate::parts::Residency;
 use crate::volume::{Method, VolumeOptions};
 use crate::weights::{Checkpoint, RandomWeights};
 use crate::{ModelError, checked};
@@ -25,6 +26,8 @@ pub struct BenchRequest {
     pub config: ModelConfig,
     /// A checkpoint's weights; none: random ones.
     pub folder: Option<std::path::PathBuf>,
+    /// Whether all of a checkpoint's parts are on the device. In turn, a stage's time has that of fetching its part in it.
+    pub residency: Residency,
     /// Where.
     pub device: DeviceName,
     /// In which precision; none: the device's own.
@@ -41,6 +44,8 @@ pub struct BenchRequest {
     pub method: Method,
     /// How often each stage is run after its first call.
     pub repeat: usize,
+    /// Whether whole jobs are timed instead: encoding, all steps, decoding.
+    pub jobs: bool,
 }
 
 /// The times of a stage, in milliseconds.
@@ -95,28 +100,32 @@ fn shape([x, y, z]: [f32; 3]) -> f32 {
     100.0 * torus.max(ball)
 }
 
+/// Nobody watches.
+struct Unwatched;
+
+impl ShapeWatch for Unwatched {
+    fn progress(&mut self, _: Phase, _: usize, _: usize) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
 fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchReport, ModelError> {
     let precision = checked(request.device, request.precision)?;
     let begin = Instant::now();
     let model = match &request.folder {
-        Some(folder) => Model::<B>::load(folder, None, device.clone(), precision, &mut |_, _| {})?,
+        Some(folder) => {
+            Model::<B>::load_as(request.residency, folder, None, device.clone(), precision, &mut |_, _| {})?
+        }
         None => {
             let random = RandomWeights { seed: 1 };
-            Model::<B>::from_source(
-                request.config.clone(),
-                &random,
-                &random,
-                device.clone(),
-                precision,
-                &mut |_, _| {},
-            )?
+            Model::<B>::from_source(request.config.clone(), &random, device.clone(), precision, &mut |_, _| {})?
         }
     };
     model.wait()?;
     let load_ms = milliseconds(begin);
     let parameters = match &request.folder {
         Some(folder) => Checkpoint::open(folder)?.parameters(),
-        None => count_parameters(&model),
+        None => count_parameters(&model)?,
     };
     let mut stages = Vec::new();
 
@@ -127,12 +136,32 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     })
         .map(|index| ProcessedView { image: noise::normal(index as u64, 3 * size * size), size, index })
         .collect();
+    if request.jobs {
+        let volume = VolumeOptions {
+            chunk: request.chunk.max(1),
+            score: Some(shape),
+            ..VolumeOptions::new(request.method, request.resolution)
+        };
+        let steps = request.steps.max(1);
+        let job = ShapeRequest { views, begin: Begin::Seed(3), steps, guidance: 5.0, volume };
+        stages.push(timed("job", request.repeat, || model.generate(&job, &mut Unwatched).map(|_| ()))?);
+        return Ok(BenchReport {
+            device: B::name(&device),
+            precision: precision.to_string(),
+            parameters,
+            load_ms,
+            stages,
+        });
+    }
+
     let mut condition = None;
     stages.push(timed("conditioner", request.repeat, || {
         condition = Some(model.encode(&views, 5.0, &mut NoProbe)?);
         model.wait()
     })?);
     let Some(condition) = condition else { return Err(ModelError::request("nothing was timed")) };
+
+    stages.push(attention::<B>(request, &device, precision)?);
 
     // Each step by itself, from the watch that the sampler calls before it.
     let mut marks = Vec::new();
@@ -154,12 +183,13 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
 
     let mut tokens = None;
     stages.push(timed("shape decoder", request.repeat, || {
-        tokens = Some(model.tokens(latents.clone()));
+        tokens = Some(model.tokens(latents.clone())?);
         model.wait()
     })?);
     let Some(tokens) = tokens else { return Err(ModelError::request("nothing was timed")) };
 
-    let keys = model.vae.geometry.keys(tokens.clone());
+    let vae = model.vae()?;
+    let keys = vae.geometry.keys(tokens.clone());
     // Points are made before; logits come over together, as the volume's do.
     let chunk = request.chunk.max(1);
     let points: Vec<_> = (0..request.queries)
@@ -172,7 +202,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     let mut queries = timed("queries", request.repeat, || {
         let logits = points.iter().map(|points| {
             let points = Tensor::<B, 3>::from_data(points.clone(), (&device, DType::F32));
-            model.vae.geometry.logits(points, &keys)
+            vae.geometry.logits(points, &keys)
         });
         let logits: Vec<_> = logits.collect();
         if !logits.is_empty() {
@@ -207,9 +237,42 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     Ok(BenchReport { device: B::name(&device), precision: precision.to_string(), parameters, load_ms, stages })
 }
 
-fn count_parameters<B: Backend>(model: &Model<B>) -> u64 {
+/// The transformer's attention by itself, as many times in a row as hide what a launch takes.
+fn attention<B: Kernels>(
+    request: &BenchRequest,
+    device: &B::Device,
+    precision: Precision,
+) -> Result<StageTime, ModelError> {
+    let config = &request.config;
+    let views = match config.conditioner.views {
+        Views::One => 1,
+        Views::Several(views) => views,
+    };
+    let batch = if config.classifier_free_guidance() { 2 } else { 1 };
+    let tokens = config.vae.num_latents + views * config.conditioner.tokens();
+    let heads = config.denoiser.num_heads;
+    let shape = [batch, heads, tokens, config.denoiser.hidden_size / heads];
+    let dtype = precision.dtype();
+    let [q, k, v] = [1, 2, 3].map(|seed| {
+        let data = TensorData::new(noise::normal(seed, shape.iter().product()), shape).convert_dtype(dtype);
+        Tensor::<B, 4>::from_data(data, (device, dtype))
+    });
+    let times = if request.device == DeviceName::Cpu { 1 } else { 50 };
+    let mut stage = timed("attention", request.repeat, || {
+        for _ in 0..times {
+            B::attend(q.clone(), k.clone(), v.clone());
+        }
+        B::sync(device).map_err(|error| device_failure(&error.to_string()))
+    })?;
+    stage.first_ms /= f64::from(times);
+    stage.steady_ms /= f64::from(times);
+    Ok(stage)
+}
+
+fn count_parameters<B: Kernels>(model: &Model<B>) -> Result<u64, ModelError> {
     use burn::module::Module as _;
-    (model.conditioner.num_params() + model.denoiser.num_params() + model.vae.num_params()) as u64
+    let parts = [model.conditioner()?.num_params(), model.denoiser()?.num_params(), model.vae()?.num_params()];
+    Ok(parts.iter().sum::<usize>() as u64)
 }
 
 fn timed(stage: &str, repeat: usize, mut run: impl FnMut() -> Result<(), ModelError>) -> Result<StageTime, ModelError> {

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
@@ -10,28 +11,24 @@ use crate::ModelError;
 #[cfg(doc)]
 use crate::ModelErrorKind;
 use crate::conditioner::{Conditioner, ProcessedView};
-use crate::config::{ModelConfig, read_vae};
+use crate::config::ModelConfig;
 use crate::device::{Precision, device_failure, read};
 use crate::dit::{Denoiser, STEPS_AT_ONCE};
 use crate::image::VIEWS;
 use crate::kernels::Kernels;
 use crate::noise;
+use crate::parts::{Files, Part, Parts, Residency};
 use crate::schedule::Schedule;
 use crate::vae::ShapeVae;
 use crate::volume::{self, Volume, VolumeOptions, VolumeWatch};
-use crate::weights::{Checkpoint, LoadProgress, Source, Weights};
+use crate::weights::{LoadProgress, Source};
 
 /// A model on a device.
 #[derive(Debug)]
 pub struct Model<B: Backend> {
     /// What it is.
     pub config: ModelConfig,
-    /// The image encoder.
-    pub conditioner: Conditioner<B>,
-    /// The transformer.
-    pub denoiser: Denoiser<B>,
-    /// The shape decoder.
-    pub vae: ShapeVae<B>,
+    parts: Parts<B>,
     device: B::Device,
     dtype: DType,
 }
@@ -96,56 +93,72 @@ impl<B: Kernels> Model<B> {
         precision: Precision,
         progress: &mut LoadProgress<'_>,
     ) -> Result<Self, ModelError> {
-        let config = ModelConfig::read(folder)?;
-        let checkpoint = Checkpoint::open(folder)?;
-        match vae {
-            None => Self::from_source(config, &checkpoint, &checkpoint, device, precision, progress),
-            Some(vae) => {
-                let config = config.with_vae(read_vae(vae)?)?;
-                let decoder = Checkpoint::open(vae)?.below("vae.");
-                Self::from_source(config, &Except(&checkpoint, "vae."), &decoder, device, precision, progress)
-            }
-        }
+        Self::load_as(Residency::Whole, folder, vae, device, precision, progress)
     }
 
-    /// Takes the parameters from a source; the shape decoder's from `decoder`, which may be the same.
+    /// As [`Self::load`]; in turn, only the part that computes is on the device, and none before the first job.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_as(
+        residency: Residency,
+        folder: &Path,
+        vae: Option<&Path>,
+        device: B::Device,
+        precision: Precision,
+        progress: &mut LoadProgress<'_>,
+    ) -> Result<Self, ModelError> {
+        let config = ModelConfig::read_with(folder, vae)?;
+        let files = Files::open(folder, vae)?;
+        let dtype = precision.dtype();
+        let parts = Parts::of_files(&config, files, residency, &device, dtype, progress)?;
+        Ok(Self { config, parts, device, dtype })
+    }
+
+    /// Takes the parameters from a source.
     ///
     /// # Errors
     /// As [`Self::load`].
     pub fn from_source(
         config: ModelConfig,
         source: &dyn Source,
-        decoder: &dyn Source,
         device: B::Device,
         precision: Precision,
         progress: &mut LoadProgress<'_>,
     ) -> Result<Self, ModelError> {
         let dtype = precision.dtype();
-        let same = std::ptr::addr_eq(source, decoder);
-        let total = if same { source.bytes() } else { source.bytes() + decoder.bytes() };
-        let mut last = 0;
-        let mut first = |done: u64, _: u64| {
-            last = done;
-            progress(done, total);
-        };
-        let mut weights = Weights::<B>::new(source, device.clone(), dtype, &mut first);
-        let conditioner = weights.within("conditioner", |weights| Conditioner::load(weights, &config.conditioner))?;
-        let denoiser = weights.within("model", |weights| Denoiser::load(weights, &config.denoiser))?;
-        let load_vae = |weights: &mut Weights<'_, B>| ShapeVae::load(weights, &config.vae);
-        let vae = if same {
-            let vae = weights.within("vae", load_vae)?;
-            weights.finish()?;
-            vae
-        } else {
-            weights.finish()?;
-            let before = last;
-            let mut second = |done: u64, _: u64| progress(before + done, total);
-            let mut weights = Weights::<B>::new(decoder, device.clone(), dtype, &mut second);
-            let vae = weights.within("vae", load_vae)?;
-            weights.finish()?;
-            vae
-        };
-        Ok(Self { config, conditioner, denoiser, vae, device, dtype })
+        let parts = Parts::whole(&config, source, None, &device, dtype, progress)?;
+        Ok(Self { config, parts, device, dtype })
+    }
+
+    /// The parts that are on the device now.
+    pub fn resident(&self) -> Vec<Part> {
+        self.parts.resident()
+    }
+
+    /// The image encoder.
+    ///
+    /// # Errors
+    /// Where parts come in turn: [`ModelErrorKind::Weights`] for a file that is no longer what it was, `Compute` where the
+    /// device fails.
+    pub fn conditioner(&self) -> Result<Arc<Conditioner<B>>, ModelError> {
+        self.parts.conditioner()
+    }
+
+    /// The transformer.
+    ///
+    /// # Errors
+    /// As [`Self::conditioner`].
+    pub fn denoiser(&self) -> Result<Arc<Denoiser<B>>, ModelError> {
+        self.parts.denoiser()
+    }
+
+    /// The shape decoder.
+    ///
+    /// # Errors
+    /// As [`Self::conditioner`].
+    pub fn vae(&self) -> Result<Arc<ShapeVae<B>>, ModelError> {
+        self.parts.vae()
     }
 
     /// Where it lies.
@@ -191,16 +204,20 @@ impl<B: Kernels> Model<B> {
                 )));
             }
         }
-        let input = self.conditioner.input(&views);
+        let conditioner = self.conditioner()?;
+        let input = conditioner.input(&views);
         let side = self.config.conditioner.image_size;
         probe.tensor("dino_input", &[views.len(), 3, side, side], &mut || Ok(input.clone()))?;
-        let mut condition = self.conditioner.forward(input, &views, &self.device, self.dtype);
+        let mut condition = conditioner.forward(input, &views, &self.device, self.dtype);
+        // Held no longer than it is needed: it may have to make room.
+        drop(conditioner);
         if self.config.classifier_free_guidance() && guidance >= 0.0 {
             let nothing = condition.zeros_like();
             condition = Tensor::cat(vec![condition, nothing], 0);
         }
         probe.tensor("cond", &condition.dims(), &mut || read(condition.clone()))?;
-        Ok(Condition { projected: self.denoiser.project_condition(condition) })
+        let condition = self.parts.hand_over(condition)?;
+        Ok(Condition { projected: self.denoiser()?.project_condition(condition) })
     }
 
     /// The latents that a seed begins with.
@@ -239,6 +256,7 @@ impl<B: Kernels> Model<B> {
                 schedule.steps()
             )));
         }
+        let denoiser = self.denoiser()?;
         let free = condition.projected.dims()[0] == 2;
         // The latents themselves stay in float32; only what the network sees is narrower.
         let data = TensorData::new(begin.values, shape);
@@ -255,7 +273,7 @@ impl<B: Kernels> Model<B> {
             if modulations.as_ref().is_none_or(|(made, _)| *made != block) {
                 let first = block * STEPS_AT_ONCE;
                 let times = &schedule.times[first..schedule.steps().min(first + STEPS_AT_ONCE)];
-                let of_block = self.denoiser.modulations(times, Some(guidance), &self.device, self.dtype);
+                let of_block = denoiser.modulations(times, Some(guidance), &self.device, self.dtype);
                 modulations = Some((block, of_block));
             }
             let Some((_, modulations)) = &modulations else { continue };
@@ -263,7 +281,7 @@ impl<B: Kernels> Model<B> {
             let mut compute = || {
                 let narrow = if self.dtype == DType::F32 { latents.clone() } else { latents.clone().cast(self.dtype) };
                 let input = if free { Tensor::cat(vec![narrow.clone(), narrow], 0) } else { narrow };
-                self.denoiser.velocity(input, condition.projected.clone(), modulations, row)
+                denoiser.velocity(input, condition.projected.clone(), modulations, row)
             };
             if !idle {
                 velocity = Some(compute());
@@ -307,10 +325,14 @@ impl<B: Kernels> Model<B> {
     ///
     /// # Shapes
     /// latents as [`Self::sample`] gives them → `[1, num_latents, width]`.
-    pub fn tokens(&self, latents: Tensor<B, 3>) -> Tensor<B, 3> {
+    ///
+    /// # Errors
+    /// As [`Self::conditioner`].
+    pub fn tokens(&self, latents: Tensor<B, 3>) -> Result<Tensor<B, 3>, ModelError> {
+        let latents = self.parts.hand_over(latents)?;
         // Scaled in float32, before the cast: the sampler's values use the whole of half precision's digits.
         let latents = if self.dtype == DType::F32 { latents } else { latents.cast(self.dtype) };
-        self.vae.tokens(latents)
+        Ok(self.vae()?.tokens(latents))
     }
 
     /// Decodes a volume of tokens.
@@ -323,7 +345,7 @@ impl<B: Kernels> Model<B> {
         options: &VolumeOptions,
         watch: &mut VolumeWatch<'_>,
     ) -> Result<Volume, ModelError> {
-        volume::decode(&self.vae.geometry, tokens, options, watch)
+        volume::decode(&self.vae()?.geometry, tokens, options, watch)
     }
 
     /// Waits until the device has done all it was given.
@@ -332,26 +354,5 @@ impl<B: Kernels> Model<B> {
     /// [`ModelErrorKind::Compute`] where it failed.
     pub fn wait(&self) -> Result<(), ModelError> {
         B::sync(&self.device).map_err(|error| device_failure(&error.to_string()))
-    }
-}
-
-/// A source without the names that begin with a prefix.
-struct Except<'a>(&'a Checkpoint, &'static str);
-
-impl Source for Except<'_> {
-    fn tensor(&self, name: &str, shape: &[usize], dtype: DType) -> Result<TensorData, ModelError> {
-        self.0.tensor(name, shape, dtype)
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.0.names().into_iter().filter(|name| !name.starts_with(self.1)).collect()
-    }
-
-    fn stored_bytes(&self, name: &str) -> u64 {
-        self.0.stored_bytes(name)
-    }
-
-    fn bytes(&self) -> u64 {
-        self.names().iter().map(|name| self.0.stored_bytes(name)).sum()
     }
 }

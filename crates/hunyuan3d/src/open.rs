@@ -10,6 +10,7 @@ use crate::config::ModelConfig;
 use crate::device::{DeviceName, Precision, guarded};
 use crate::kernels::Kernels;
 use crate::model::{Latents, Model, NoProbe};
+use crate::parts::Residency;
 use crate::trace::{Trace, TraceRequest, trace};
 use crate::volume::{Volume, VolumeOptions};
 use crate::weights::LoadProgress;
@@ -105,13 +106,30 @@ pub fn open(
     precision: Option<Precision>,
     progress: &mut LoadProgress<'_>,
 ) -> Result<Box<dyn ShapeModel>, ModelError> {
+    open_as(Residency::Whole, folder, vae, device, precision, progress)
+}
+
+/// As [`open`], with all parts on the device or only the one that computes.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_as(
+    residency: Residency,
+    folder: &Path,
+    vae: Option<&Path>,
+    device: DeviceName,
+    precision: Option<Precision>,
+    progress: &mut LoadProgress<'_>,
+) -> Result<Box<dyn ShapeModel>, ModelError> {
     let precision = checked(device, precision)?;
     match device {
-        DeviceName::Cpu => Ok(Box::new(Model::<Flex>::load(folder, vae, FlexDevice, precision, progress)?)),
+        DeviceName::Cpu => {
+            Ok(Box::new(Model::<Flex>::load_as(residency, folder, vae, FlexDevice, precision, progress)?))
+        }
         #[cfg(feature = "cuda")]
         DeviceName::Cuda(number) => {
             let device = crate::kernels::cuda::device(number)?;
-            Ok(Box::new(Model::<burn_cuda::Cuda>::load(folder, vae, device, precision, progress)?))
+            Ok(Box::new(Model::<burn_cuda::Cuda>::load_as(residency, folder, vae, device, precision, progress)?))
         }
         #[cfg(not(feature = "cuda"))]
         DeviceName::Cuda(_) => Err(no_cuda()),
@@ -129,6 +147,18 @@ pub fn checked(device: DeviceName, precision: Option<Precision>) -> Result<Preci
         return Err(ModelError::new(ModelErrorKind::Device, sentence));
     }
     Ok(precision)
+}
+
+/// Whether a device computes with kernels of ours in half precision. A GPU before sm_80 does not, and takes more memory.
+#[must_use]
+pub fn has_own_kernels(device: DeviceName) -> bool {
+    match device {
+        DeviceName::Cpu => false,
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(number) => crate::kernels::cuda::has_own_kernels(number),
+        #[cfg(not(feature = "cuda"))]
+        DeviceName::Cuda(_) => false,
+    }
 }
 
 /// Why there is no CUDA in a binary without the feature.
@@ -177,7 +207,7 @@ impl<B: Kernels> Model<B> {
             Ok(watch.progress(Phase::Sample, done, all))
         };
         let latents = self.sample(&condition, begin, request.steps, request.guidance, &mut sampling, &mut NoProbe)?;
-        let tokens = self.tokens(latents);
+        let tokens = self.tokens(latents)?;
         let mut shown = 0;
         let mut decoding = |level: usize, levels: usize, done: usize, all: usize| {
             // Levels are shown as equal parts: how many queries the finer ones will have is not known before.

@@ -143,14 +143,15 @@ pub fn trace<B: Kernels>(model: &Model<B>, request: &TraceRequest) -> Result<Tra
         Ok(std::ops::ControlFlow::Continue(()))
     };
     let latents = model.sample(&condition, begin, request.steps, request.guidance, &mut go_on, &mut trace)?;
-    let tokens = model.tokens(latents);
+    let tokens = model.tokens(latents)?;
     trace.put("vae_tokens", &tokens.dims(), read(tokens.clone())?);
     if let Some(queries) = &request.queries {
         let shape = [1, queries.len() / 3, 3];
         let points = TensorData::new(queries[..shape[1] * 3].to_vec(), shape);
         let points = Tensor::<B, 3>::from_data(points, (model.device(), DType::F32));
-        let keys = model.vae.geometry.keys(tokens.clone());
-        let logits = read(model.vae.geometry.logits(points, &keys))?;
+        let vae = model.vae()?;
+        let keys = vae.geometry.keys(tokens.clone());
+        let logits = read(vae.geometry.logits(points, &keys))?;
         trace.put("queries", &shape, queries.clone());
         trace.put("query_logits", &[1, shape[1], 1], logits);
     }

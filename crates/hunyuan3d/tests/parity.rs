@@ -58,7 +58,7 @@ fn flash_from_latents(case: &str, golden: &Checkpoint) -> Vec<f32> {
     let latents = Tensor::from_data(TensorData::new(latents, shape), &FlexDevice);
     let options = VolumeOptions { close: false, ..VolumeOptions::new(Method::FlashVdm, 128) };
     let go_on = &mut |_: usize, _: usize, _: usize, _: usize| ControlFlow::Continue(());
-    let volume = model.volume(model.tokens(latents), &options, go_on).unwrap();
+    let volume = model.volume(model.tokens(latents).unwrap(), &options, go_on).unwrap();
     let n = volume.samples;
     let axis = || (0..n).step_by(4);
     let indices = axis().flat_map(|x| axis().flat_map(move |y| axis().map(move |z| (x * n + y) * n + z)));

@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use orfeas_engine::{Decoder, DeviceName, EngineSpec, ModelSpec, Precision};
+use orfeas_engine::{Budget, Decoder, DeviceName, EngineSpec, LowVram, ModelSpec, Precision};
 use orfeas_service::config::{self, DecoderName, EngineName, InferConfig};
 use orfeas_stage::ServiceError;
 
@@ -32,7 +32,7 @@ fn model(config: &InferConfig, folder: &std::path::Path) -> Result<ModelSpec, Se
         (DeviceName::Cuda(number), Some(limit)) => {
             let total = device_memory(number, config.cuda_visible_devices.as_deref())
                 .map_err(|why| ServiceError::Own(format!("the memory of cuda:{number} cannot be told: {why}")))?;
-            Some(limit.of_device(total))
+            Some(Budget { limit: limit.of_device(total), card: total })
         }
         _ => None,
     };
@@ -59,6 +59,11 @@ fn model(config: &InferConfig, folder: &std::path::Path) -> Result<ModelSpec, Se
         },
         chunk,
         memory,
+        low_vram: match config.low_vram {
+            config::LowVram::Auto => LowVram::Auto,
+            config::LowVram::Off => LowVram::Off,
+            config::LowVram::On => LowVram::On,
+        },
     })
 }
 

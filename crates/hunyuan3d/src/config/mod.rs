@@ -50,6 +50,18 @@ impl ModelConfig {
         Self::parse(&read_text(folder)?)
     }
 
+    /// Reads a checkpoint folder's, with the shape decoder of another folder where one is given.
+    ///
+    /// # Errors
+    /// As [`Self::read`] and [`Self::with_vae`].
+    pub fn read_with(folder: &Path, vae: Option<&Path>) -> Result<Self, ModelError> {
+        let config = Self::read(folder)?;
+        match vae {
+            Some(vae) => config.with_vae(read_vae(vae)?),
+            None => Ok(config),
+        }
+    }
+
     /// Reads a configuration's text.
     ///
     /// # Errors

@@ -111,6 +111,28 @@ impl<B: Kernels> GeometryDecoder<B> {
         let embedded = self.embed(points);
         let queries = self.queries(embedded.clone());
         let attention = B::attend(queries, shape.keys.clone(), shape.values.clone());
+        self.finish(embedded, attention)
+    }
+
+    /// The same for groups of points behind one another, so many of each, each with keys of its own. Only attention goes group
+    /// by group: a group is small, and everything else in one piece is what a GPU needs to be busy.
+    ///
+    /// # Shapes
+    /// As [`Self::logits`], the groups together being all points.
+    pub fn logits_of_groups(&self, points: Tensor<B, 3>, groups: &[(usize, ShapeKeys<B>)]) -> Tensor<B, 3> {
+        let embedded = self.embed(points);
+        let queries = self.queries(embedded.clone());
+        let mut begin = 0;
+        let attention = groups.iter().map(|(count, shape)| {
+            let own = queries.clone().narrow(2, begin, *count);
+            begin += count;
+            B::attend(own, shape.keys.clone(), shape.values.clone())
+        });
+        let attention = Tensor::cat(attention.collect(), 1);
+        self.finish(embedded, attention)
+    }
+
+    fn finish(&self, embedded: Tensor<B, 3>, attention: Tensor<B, 3>) -> Tensor<B, 3> {
         let x = self.projection.forward_onto(embedded, None, attention);
         let normed = self.norm3.forward(x.clone());
         let x = self.mlp.forward_onto(x, None, normed, Epilogue::Gelu);
@@ -120,15 +142,27 @@ impl<B: Kernels> GeometryDecoder<B> {
     }
 
     /// FlashVDM's adaptive key selection (Lai et al. 2025): of each head's keys, the `count` whose scores against
-    /// these sample points are highest on average.
+    /// sample points are highest on average, for groups of sample points behind one another, so many of each.
     ///
     /// # Shapes
-    /// sample `[1, points, 3]` in float32.
-    pub fn select(&self, sample: Tensor<B, 3>, shape: &ShapeKeys<B>, count: usize) -> ShapeKeys<B> {
-        let queries = self.queries(self.embed(sample));
+    /// samples `[1, points, 3]` in float32, the groups together being all of them.
+    pub fn select(
+        &self,
+        samples: Tensor<B, 3>,
+        groups: &[usize],
+        shape: &ShapeKeys<B>,
+        count: usize,
+    ) -> Vec<ShapeKeys<B>> {
+        let queries = self.queries(self.embed(samples));
         let count = count.min(shape.tokens());
-        let [keys, values] = B::select_keys(queries, shape.keys.clone(), shape.values.clone(), count);
-        ShapeKeys { keys, values }
+        let mut begin = 0;
+        let chosen = groups.iter().map(|samples| {
+            let own = queries.clone().narrow(2, begin, *samples);
+            begin += samples;
+            let [keys, values] = B::select_keys(own, shape.keys.clone(), shape.values.clone(), count);
+            ShapeKeys { keys, values }
+        });
+        chosen.collect()
     }
 
     fn embed(&self, points: Tensor<B, 3>) -> Tensor<B, 3> {

@@ -22,6 +22,8 @@ const MINI_GRIDS: usize = 4;
 const MINI_GRID_STRIDE: usize = 100;
 /// The same for a group of the finer levels.
 const GROUP_STRIDE: usize = 50;
+/// Groups of a chunk at the most: the keys of each are 4 MB at full size in half precision.
+pub const GROUPS_AT_ONCE: usize = 16;
 /// Queries whose points and logits come over together.
 const AT_ONCE: usize = 1 << 20;
 
@@ -195,17 +197,35 @@ impl<B: Kernels> Run<'_, '_, B> {
         let points = self::points(&indices, point);
         let scored = self.scored(&points);
         let points = self.tensor(points);
+        let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
         let (mut at, mut sample) = (0, 0);
+        // The group that the chunk before ended in.
+        let mut open: Option<(usize, ShapeKeys<B>)> = None;
         let mut logits = Vec::new();
-        for group in groups {
-            let own = group.len().div_ceil(stride);
-            let keys = self.geometry.select(samples.clone().narrow(1, sample, own), self.keys, count);
-            sample += own;
-            for begin in (0..group.len()).step_by(self.options.chunk) {
-                let count = self.options.chunk.min(group.len() - begin);
-                logits.push(self.geometry.logits(points.clone().narrow(1, at + begin, count), &keys));
+        for chunk in chunks_of_groups(&sizes, self.options.chunk) {
+            let mut own = Vec::with_capacity(chunk.len());
+            let new: Vec<_> =
+                chunk.iter().filter(|(group, _)| open.as_ref().is_none_or(|(open, _)| open != group)).collect();
+            let sampled: Vec<usize> = new.iter().map(|(group, _)| sizes[*group].div_ceil(stride)).collect();
+            let together = sampled.iter().sum();
+            let chosen = match together {
+                0 => Vec::new(),
+                _ => self.geometry.select(samples.clone().narrow(1, sample, together), &sampled, self.keys, count),
+            };
+            sample += together;
+            let mut chosen = chosen.into_iter();
+            for (group, queries) in chunk {
+                let keys = match open.take() {
+                    Some((open, keys)) if open == group => Some(keys),
+                    _ => chosen.next(),
+                };
+                let Some(keys) = keys else { continue };
+                open = Some((group, keys.clone()));
+                own.push((queries, keys));
             }
-            at += group.len();
+            let queries = own.iter().map(|(queries, _)| queries).sum();
+            logits.push(self.geometry.logits_of_groups(points.clone().narrow(1, at, queries), &own));
+            at += queries;
             self.tell(part.level, part.before + at, part.all)?;
         }
         collect(logits, scored, &indices, values)
@@ -339,6 +359,30 @@ impl<B: Kernels> Run<'_, '_, B> {
     }
 }
 
+/// Cuts groups of these sizes, behind one another, into chunks of up to so many queries: of each, which groups it has queries
+/// of, and how many.
+fn chunks_of_groups(sizes: &[usize], chunk: usize) -> Vec<Vec<(usize, usize)>> {
+    let mut chunks = vec![Vec::new()];
+    let mut room = chunk;
+    for (group, size) in sizes.iter().enumerate() {
+        let mut left = *size;
+        while left > 0 {
+            if room == 0 || chunks.last().is_some_and(|last| last.len() == GROUPS_AT_ONCE) {
+                chunks.push(Vec::new());
+                room = chunk;
+            }
+            let own = left.min(room);
+            if let Some(last) = chunks.last_mut() {
+                last.push((group, own));
+            }
+            left -= own;
+            room -= own;
+        }
+    }
+    chunks.retain(|chunk| !chunk.is_empty());
+    chunks
+}
+
 /// Fetches logits, and puts them or what takes their place where they belong.
 fn collect<B: Backend>(
     logits: Vec<Tensor<B, 3>>,
@@ -362,4 +406,18 @@ fn points(indices: &[u32], point: &(impl Fn(u32) -> [f32; 3] + Sync)) -> Vec<f32
         points.as_chunks_mut().0.iter_mut().zip(indices).for_each(|(to, index)| *to = point(*index));
     });
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_full_and_no_query_is_left_out() {
+        assert_eq!(chunks_of_groups(&[3, 4, 2], 5), [vec![(0, 3), (1, 2)], vec![(1, 2), (2, 2)]]);
+        assert_eq!(chunks_of_groups(&[7], 3), [vec![(0, 3)], vec![(0, 3)], vec![(0, 1)]]);
+        assert!(chunks_of_groups(&[], 3).is_empty());
+        let many = chunks_of_groups(&[2; 40], usize::MAX);
+        assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [GROUPS_AT_ONCE, GROUPS_AT_ONCE, 8]);
+    }
 }

@@ -8,5 +8,6 @@ mod decode;
 mod grid;
 mod refine;
 
-pub use decode::{Method, VolumeOptions, VolumeWatch, decode};
+pub use decode::{GROUPS_AT_ONCE, Method, VolumeOptions, VolumeWatch, decode};
 pub use grid::Volume;
+pub use refine::flash_key_count;

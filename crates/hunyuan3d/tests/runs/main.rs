@@ -1,6 +1,7 @@
 //! Whole runs: seeds, resuming, cancelling, the ways to read a volume off, several views, decoders of their own.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests fail as tests do.
 
+mod low_vram;
 mod sampling;
 mod surfaces;
 mod views;
@@ -89,7 +90,7 @@ fn bits(volume: &Volume) -> Vec<u32> {
 fn golden_tokens(model: &Cpu, case: &str) -> Tensor<Flex, 3> {
     let golden = Checkpoint::open_path(&folder(case).join("stages.safetensors")).unwrap();
     let (shape, latents) = golden.any("latents_5").unwrap();
-    model.tokens(Tensor::from_data(TensorData::new(latents, shape), &FlexDevice))
+    model.tokens(Tensor::from_data(TensorData::new(latents, shape), &FlexDevice)).unwrap()
 }
 
 fn volume(model: &Cpu, tokens: &Tensor<Flex, 3>, options: &VolumeOptions) -> Result<Volume, ModelError> {

@@ -33,8 +33,8 @@ fn model() -> &'static (Cpu, Tensor<Flex, 3>) {
         let config = ModelConfig::parse(&text).unwrap();
         let weights = RandomWeights { seed: 1 };
         let precision = Precision::Float32;
-        let model = Model::from_source(config, &weights, &weights, FlexDevice, precision, &mut |_, _| {}).unwrap();
-        let tokens = model.tokens(Tensor::ones([1, 3, 8], &FlexDevice));
+        let model = Model::from_source(config, &weights, FlexDevice, precision, &mut |_, _| {}).unwrap();
+        let tokens = model.tokens(Tensor::ones([1, 3, 8], &FlexDevice)).unwrap();
         (model, tokens)
     })
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
-    IngestConfig, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig, TopologyConfig,
-    WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
+    IngestConfig, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig,
+    TopologyConfig, WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
 };
 use crate::http::HttpUrl;
 
@@ -142,6 +142,7 @@ impl InferConfig {
             max_concurrent_jobs: reader.narrow("max_concurrent_jobs"),
             gpu_memory_limit: reader.memory("gpu_memory_limit"),
             precision: reader.choice("hunyuan3d_precision", Precision::named),
+            low_vram: reader.choice("hunyuan3d_low_vram", LowVram::named),
             cuda_visible_devices: reader.text("cuda_visible_devices"),
         };
         if config.engine == EngineName::Hunyuan3d && !reader.is_set("model_dir") {

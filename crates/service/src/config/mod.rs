@@ -28,7 +28,7 @@ pub use settings::{CONFIG_ENV, Fallback, SETTINGS, Setting};
 pub use sources::{Invocation, Sources, command, with_flags};
 pub use structs::{
     ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
-    IngestConfig, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig,
+    IngestConfig, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig,
     WorkConfig,
 };
 pub use units::MemoryLimit;

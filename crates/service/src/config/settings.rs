@@ -178,6 +178,9 @@ pub static SETTINGS: &[Setting] = &[
         "Most GPU memory that hunyuan3d may take. GB is 1000³ and GiB 1024³ bytes."),
     row("Infer", &[Infer], ("hunyuan3d_precision", "HUNYUAN3D_PRECISION"), Kind::Choice(super::Precision::NAMES),
         Same("auto"), "Numbers that the network computes with. auto is float16 on a GPU and float32 on the CPU, which has no other."),
+    row("Infer", &[Infer], ("hunyuan3d_low_vram", "HUNYUAN3D_LOW_VRAM"), Kind::Choice(super::LowVram::NAMES), Same("auto"),
+        "Whether only the part of hunyuan3d that computes is on the GPU; the others are fetched again for every job. auto \
+         does so where it does not fit otherwise."),
     row("Infer", &[Infer], ("cuda_visible_devices", "CUDA_VISIBLE_DEVICES"), Kind::Text, Unset,
         "GPUs that the driver shows, by index or UUID. The CUDA driver itself reads this variable, so it can be set \
          only in the environment."),

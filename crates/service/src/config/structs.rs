@@ -87,6 +87,19 @@ words! {
 }
 
 words! {
+    /// Whether the parts of the network that do not compute leave the GPU.
+    LowVram {
+        /// Where it does not fit otherwise.
+        #[default]
+        Auto => "auto",
+        /// Never.
+        Off => "off",
+        /// Always.
+        On => "on",
+    }
+}
+
+words! {
     /// How the neural engine reads a field.
     DecoderName {
         /// What the shape decoder was made for.
@@ -264,6 +277,8 @@ pub struct InferConfig {
     pub gpu_memory_limit: Option<MemoryLimit>,
     /// Numbers of the network.
     pub precision: Precision,
+    /// Whether its parts leave the GPU when they are done.
+    pub low_vram: LowVram,
     /// What `CUDA_VISIBLE_DEVICES` says, for the log: the driver reads the variable itself.
     pub cuda_visible_devices: Option<String>,
 }

@@ -190,6 +190,13 @@ impl Kernels for Cuda {
     }
 }
 
+/// Whether a GPU computes with these kernels; not, where it is older than they are or there is none.
+#[must_use]
+pub fn has_own_kernels(number: usize) -> bool {
+    // The driver's library is looked for when it is first called, and a panic says that it is not there.
+    std::panic::catch_unwind(|| architecture::of_device(number)).is_ok_and(|generation| generation.is_some())
+}
+
 /// A GPU by its number.
 ///
 /// # Errors
