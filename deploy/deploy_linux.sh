@@ -358,10 +358,13 @@ wait_healthy() {
 
 test_generation() {
     [ "$test_run" = yes ] || return 0
-    orfeas --network orfeas_default -v "$REPOSITORY/assets/demo:/demo:ro" -v "$target/out:/out" \
+    local url=nats://nats:4222
+    case "$(setting COMPOSE_FILE '')" in *compose.tls.yml*) url=tls://nats:4222 ;; esac
+    # As a client would, in the place of a service that has the command and, with TLS, the certificates.
+    run compose run --rm --no-deps -T -v "$REPOSITORY/assets/demo:/demo:ro" -v "$target/out:/out" \
         -v "$target/secrets/nats-client:/run/secrets/nats-client:ro" \
-        -e ORFEAS_NATS_USER=client -e ORFEAS_NATS_PASSWORD_FILE=/run/secrets/nats-client -- \
-        generate /demo/elephant.jpg -o /out/elephant.stl --nats nats://nats:4222
+        -e ORFEAS_NATS_USER=client -e ORFEAS_NATS_PASSWORD_FILE=/run/secrets/nats-client \
+        topology generate /demo/elephant.jpg -o /out/elephant.stl --nats "$url"
 }
 
 print_places() {

@@ -10,7 +10,7 @@ import sys
 SERVICES = {"nats", "topology", "ingest", "export", "metrics", "prometheus", "grafana"}
 OURS = {"topology", "ingest", "infer", "infer-gpu", "infer-1", "export", "metrics"}
 # What the files beside docker-compose.yml add.
-OVERLAYS = {"": set(), "cluster": {"nats2", "nats3"}, "alertmanager": {"alertmanager"}, "gpus": {"infer-1"}}
+OVERLAYS = {"": set(), "cluster": {"nats2", "nats3"}, "alertmanager": {"alertmanager"}, "tls": set(), "gpus": {"infer-1"}}
 
 
 def main(profile, infer, overlay=""):
@@ -64,6 +64,12 @@ def main(profile, infer, overlay=""):
             environment = services[name]["environment"]
             expect(environment["ORFEAS_NATS_URL"].count("nats://") == 3, f"{name} knows not all servers")
             expect(environment["ORFEAS_REPLICAS"] == "3", f"{name} makes no replicas")
+    if overlay == "tls":
+        expect(services["nats"]["command"] == ["-c", "/etc/orfeas-nats/tls.conf"], "the server speaks without TLS")
+        for name in OURS & set(services):
+            expect(services[name]["environment"]["ORFEAS_NATS_URL"] == "tls://nats:4222", f"{name} speaks without TLS")
+            own = {f"nats-{services[name]['environment']['ORFEAS_NATS_USER']}", "tls-ca", "tls-cert", "tls-key"}
+            expect({secret["source"] for secret in services[name]["secrets"]} == own, f"{name} lacks a secret")
     print(f"profile {profile}: {len(services)} services as promised")
 
 

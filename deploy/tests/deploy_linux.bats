@@ -255,6 +255,14 @@ deploy() { run env PATH="$BIN" bash "$SCRIPT" "$@" "$TARGET" </dev/null; }
     [ "$(tail -n 1 "$CALLS.folders")" = "$CLONE" ]
 }
 
+@test "the test generation is a client's, by TLS where the deployment has it" {
+    deploy --cpu
+    grep "generate /demo" "$CALLS" | grep -q -- "-e ORFEAS_NATS_USER=client .*--nats nats://nats:4222$"
+    echo "COMPOSE_FILE=docker-compose.yml:deploy/compose.tls.yml" >>"$TARGET/.env"
+    deploy
+    grep "generate /demo" "$CALLS" | tail -n 1 | grep -q -- "--nats tls://nats:4222$"
+}
+
 @test "a deployment without infer is not taken for a healthy one" {
     NO_INFER=yes HEALTHY_WITHIN=0 deploy --cpu
     [ "$status" -eq 1 ]

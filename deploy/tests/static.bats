@@ -41,7 +41,7 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
         [ "$profile" = cpu ] || service=infer-gpu
         docker-compose --env-file /dev/null --profile "$profile" config --format json |
             python deploy/tests/check_compose.py "$profile" "$service"
-        for overlay in cluster alertmanager; do
+        for overlay in cluster alertmanager tls; do
             docker-compose --env-file "$BATS_TEST_TMPDIR/$profile" -f docker-compose.yml -f "deploy/compose.$overlay.yml" \
                 config --format json | python deploy/tests/check_compose.py "$profile" infer "$overlay"
         done
