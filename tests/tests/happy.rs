@@ -111,9 +111,8 @@ async fn a_stored_mesh_serves_every_format_later() {
         pipeline.process(service).kill();
     }
     let folder = pipeline.server.folder().to_owned();
-    let export = async |job: &str, file: &std::path::Path| {
-        pipeline.client(&["export", job, "-o", file.to_str().unwrap()]).await
-    };
+    let export =
+        async |job: &str, file: &std::path::Path| pipeline.client(&["export", job, "-o", file.to_str().unwrap()]).await;
     for format in Format::ALL {
         let promised = pipeline.fetch(&all.file(format).unwrap().artifact).await;
         let file = folder.join(format!("later.{format}"));
