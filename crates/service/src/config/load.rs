@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
-    IngestConfig, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig, TopologyConfig,
-    WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
+    IngestConfig, Kernels, LogConfig, LogFormat, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig,
+    TopologyConfig, WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
 };
 use crate::http::HttpUrl;
 
@@ -142,6 +142,8 @@ impl InferConfig {
             max_concurrent_jobs: reader.narrow("max_concurrent_jobs"),
             gpu_memory_limit: reader.memory("gpu_memory_limit"),
             precision: reader.choice("hunyuan3d_precision", Precision::named),
+            kernels: reader.choice("hunyuan3d_kernels", Kernels::named),
+            kernel_cache: reader.text("hunyuan3d_kernel_cache"),
             cuda_visible_devices: reader.text("cuda_visible_devices"),
         };
         if config.engine == EngineName::Hunyuan3d && !reader.is_set("model_dir") {
@@ -153,11 +155,20 @@ impl InferConfig {
         if config.device.as_deref().is_some_and(|device| !known(device)) {
             reader.mistake("device", "it must be cpu, cuda or cuda:N");
         }
-        if reader.is_set("cuda_visible_devices") && !reader.is_from_environment("cuda_visible_devices") {
-            reader.mistake(
+        for (key, sentence) in [
+            (
                 "cuda_visible_devices",
                 "the CUDA driver reads it from the environment only; set the variable CUDA_VISIBLE_DEVICES",
-            );
+            ),
+            ("hunyuan3d_kernels", "the model reads it from the environment only; set the variable HUNYUAN3D_KERNELS"),
+            (
+                "hunyuan3d_kernel_cache",
+                "the model reads it from the environment only; set the variable HUNYUAN3D_KERNEL_CACHE",
+            ),
+        ] {
+            if reader.is_set(key) && !reader.is_from_environment(key) {
+                reader.mistake(key, sentence);
+            }
         }
         config
     }
