@@ -12,8 +12,10 @@ OUT := out
 DEPLOY_TOOLS := .tools/deploy
 NODE_TOOLS := .tools/node
 NVRTC := .tools/nvrtc
-# The end-to-end tests, which run again with a user for each service instead of a server that lets everyone do everything.
-PRIVILEGED := happy once refusals shutdown crash topology asyncapi traces
+# The end-to-end tests run again with a user for each service instead of a server that lets everyone do everything. Left out is
+# what that changes nothing of: `users`, `cluster` and `examples` bring users of their own, `private` and `independent` no server
+# that could have any.
+PRIVILEGED := $(filter-out users cluster examples private independent,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 
 .PHONY: demo test test-deploy compose-test powershell-test setup build check fmt clippy licences bench clean help
 
@@ -97,7 +99,7 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release --locked -p orfeas-cli -p orfeas-hunyuan3d --features cuda -- -D warnings
+	$(CARGO) clippy --release --locked -p orfeas-cli -p orfeas-hunyuan3d -p orfeas-training --features cuda -- -D warnings
 
 licences: ## Licences and bans of all dependencies
 	$(PYTHON) .ci/licences.py

@@ -6,7 +6,10 @@
 set -euo pipefail
 
 readonly REPOSITORY="${ORFEAS_REPOSITORY:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}"
+# From there on it knows env_file with `required`, and `!override`.
+readonly COMPOSE_AT_LEAST=2.25
 readonly DRIVER_AT_LEAST=535
+readonly DRIVER_OF_CUDA_12_8=570
 readonly PORTS="4222 3000 9090 9100"
 readonly HEALTHY_WITHIN="${HEALTHY_WITHIN:-120}"
 
@@ -16,7 +19,8 @@ deploy_linux.sh [OPTIONS] [DIR]
 
 Deploys ORFEAS with Docker Compose. Data, secrets and .env lie in DIR [default: the clone].
 
-  --cpu               without a GPU (engine inflate, or hunyuan3d on the CPU)
+  --cpu, --gpu        without a GPU (engine inflate, or hunyuan3d on the CPU), or with one
+                      [default: what .env in DIR says, else with one]
   --model NAME        checkpoint to fetch and run, hunyuan3d-2mini-turbo say; without it the engine is inflate
   --model-from DIR    take the checkpoint from this folder instead of the hub
   --accept-licence    accept the model's licence without being asked (it is shown all the same)
@@ -37,12 +41,13 @@ fail() { printf 'deploy_linux.sh: %s\n' "$*" >&2; exit 1; }
 
 # ---- arguments ----
 
-mode=deploy dry=no gpu=yes build=yes test_run=yes accept=no yes=no model='' model_from='' target=''
+mode=deploy dry=no gpu='' build=yes test_run=yes accept=no yes=no model='' model_from='' target='' chosen=''
 
 parse() {
     while [ $# -gt 0 ]; do
         case "$1" in
             --cpu) gpu=no ;;
+            --gpu) gpu=yes ;;
             --check) mode=check ;;
             --dry-run) dry=yes ;;
             --no-build) build=no ;;
@@ -67,6 +72,9 @@ parse() {
     target="${target:-$REPOSITORY}"
     case "$target" in /*) ;; *) target="$PWD/$target" ;; esac
     env_file="$target/.env"
+    # What was chosen on the command line replaces what .env says; what was not stays as it is there.
+    chosen="$gpu"
+    [ -n "$gpu" ] || case "$(setting COMPOSE_PROFILES gpu)" in cpu) gpu=no ;; *) gpu=yes ;; esac
 }
 
 # ---- doing things ----
@@ -80,8 +88,9 @@ run() {
     fi
 }
 
+# From the clone, since what COMPOSE_FILE in .env names lies there.
 compose() {
-    docker compose --project-directory "$REPOSITORY" --env-file "$env_file" "$@"
+    (cd "$REPOSITORY" && docker compose --project-directory "$REPOSITORY" --env-file "$env_file" "$@")
 }
 
 # The value of a variable in .env, or the second argument.
@@ -99,6 +108,18 @@ keep_setting() {
     if [ "$dry" = yes ]; then say "would set $1=$2 in $env_file"; else printf '%s=%s\n' "$1" "$2" >>"$env_file"; fi
 }
 
+# Sets a variable in .env, whatever it was: somebody has chosen it just now.
+change_setting() {
+    [ "$(setting "$1" '')" != "$2" ] || return 0
+    if [ "$dry" = yes ]; then
+        say "would set $1=$2 in $env_file"
+    elif grep -q "^$1=" "$env_file" 2>/dev/null; then
+        sed -i "s|^$1=.*|$1=$2|" "$env_file"
+    else
+        printf '%s=%s\n' "$1" "$2" >>"$env_file"
+    fi
+}
+
 # ---- prerequisites ----
 
 missing=()
@@ -113,13 +134,28 @@ space_needed() {
     esac
 }
 
+# Whether a version, 2.39.1 say, is at least another one of two numbers.
+newer() {
+    awk -v version="$1" -v least="$2" 'BEGIN {
+        split(version, a, "."); split(least, b, ".")
+        exit !(a[1] + 0 > b[1] + 0 || (a[1] + 0 == b[1] + 0 && a[2] + 0 >= b[2] + 0))
+    }'
+}
+
 check_docker() {
     if ! command -v docker >/dev/null 2>&1; then
         lacks 'Docker is not installed' 'https://docs.docker.com/engine/install/ has the packages of your distribution'
         return
     fi
+    local version
     if ! docker compose version >/dev/null 2>&1; then
         lacks 'Docker Compose v2 is not installed' 'install the package docker-compose-plugin'
+    else
+        version="$(docker compose version --short 2>/dev/null || true)"
+        if ! newer "${version#v}" "$COMPOSE_AT_LEAST"; then
+            lacks "Docker Compose is ${version:-of no known version}; it must be $COMPOSE_AT_LEAST or newer" \
+                'update the package docker-compose-plugin'
+        fi
     fi
     if ! docker info >/dev/null 2>&1; then
         lacks 'the Docker engine does not answer' \
@@ -127,13 +163,15 @@ check_docker() {
     fi
 }
 
+driver_version() { nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1 || true; }
+
 check_gpu() {
     [ "$gpu" = yes ] || return 0
     if ! command -v nvidia-smi >/dev/null 2>&1; then
         lacks 'the NVIDIA driver is not installed' "install driver $DRIVER_AT_LEAST or newer, or deploy with --cpu"
     else
         local version
-        version="$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1 || true)"
+        version="$(driver_version)"
         if ! [ "${version%%.*}" -ge "$DRIVER_AT_LEAST" ] 2>/dev/null; then
             lacks "the NVIDIA driver is ${version:-not loaded}; it must be $DRIVER_AT_LEAST or newer" \
                 'install a newer driver and reboot, or deploy with --cpu'
@@ -163,6 +201,10 @@ check_space() {
 check_ports() {
     # Our own containers may hold them.
     if command -v docker >/dev/null 2>&1 && [ -f "$env_file" ] && [ -n "$(compose ps --quiet 2>/dev/null)" ]; then
+        return
+    fi
+    if ! command -v ss >/dev/null 2>&1; then
+        lacks 'ss is not there, which tells what ports are in use' 'install the package iproute2'
         return
     fi
     local port used
@@ -213,24 +255,35 @@ check() {
 
 make_folders() {
     local folder
-    for folder in data/nats data/prometheus data/grafana data/models out; do
+    for folder in data/nats data/prometheus data/grafana data/alertmanager data/models data/kernels out; do
         [ -d "$target/$folder" ] || run mkdir -p "$target/$folder"
     done
     [ -d "$target/secrets" ] || run mkdir -p -m 700 "$target/secrets"
 }
 
 make_env() {
-    keep_setting COMPOSE_PROFILES "$([ "$gpu" = yes ] && echo gpu || echo cpu)"
+    local profile=cpu runtime=runc
+    [ "$gpu" = no ] || { profile=gpu; runtime=nvidia; }
+    if [ -n "$chosen" ]; then
+        change_setting COMPOSE_PROFILES "$profile"
+        change_setting METRICS_RUNTIME "$runtime"
+    else
+        keep_setting COMPOSE_PROFILES "$profile"
+        keep_setting METRICS_RUNTIME "$runtime"
+    fi
     keep_setting ENV_FILE "$env_file"
     keep_setting RUN_AS_UID "$(id -u)"
     keep_setting RUN_AS_GID "$(id -g)"
     keep_setting DATA_DIR "$target/data"
     keep_setting SECRETS_DIR "$target/secrets"
     keep_setting MODELS_DIR "$target/data/models"
-    [ "$gpu" = no ] || keep_setting METRICS_RUNTIME nvidia
+    # Kernels that a newer compiler writes are nothing that an older driver can read.
+    if [ "$gpu" = yes ] && [ "$(driver_version | sed 's/\..*//')" -ge "$DRIVER_OF_CUDA_12_8" ] 2>/dev/null; then
+        keep_setting CUDA_IMAGE nvidia/cuda:12.8.1-devel-ubuntu24.04
+    fi
     if [ -n "$model" ]; then
-        keep_setting ORFEAS_ENGINE hunyuan3d
-        keep_setting ORFEAS_MODEL_DIR "/models/$model"
+        change_setting ORFEAS_ENGINE hunyuan3d
+        change_setting ORFEAS_MODEL_DIR "/models/$model"
     fi
 }
 
@@ -283,7 +336,9 @@ start() {
 # Containers of the project that are not healthy yet, with their state; the one that ends by design is left out.
 unhealthy() {
     compose ps --all --format '{{.Service}} {{.State}} {{.Health}}' |
-        awk '$1 != "topology" && !($2 == "running" && $3 == "healthy") { printf "%s%s", (n++ ? ", " : ""), $1 }'
+        awk '$1 != "topology" && !($2 == "running" && $3 == "healthy") { printf "%s%s", (n++ ? ", " : ""), $1 }
+            $1 ~ /^infer/ { infer = 1 }
+            END { if (!infer) printf "%s%s", (n ? ", " : ""), "infer" }'
 }
 
 wait_healthy() {
@@ -303,10 +358,13 @@ wait_healthy() {
 
 test_generation() {
     [ "$test_run" = yes ] || return 0
-    orfeas --network orfeas_default -v "$REPOSITORY/assets/demo:/demo:ro" -v "$target/out:/out" \
+    local url=nats://nats:4222
+    case "$(setting COMPOSE_FILE '')" in *compose.tls.yml*) url=tls://nats:4222 ;; esac
+    # As a client would, in the place of a service that has the command and, with TLS, the certificates.
+    run compose run --rm --no-deps -T -v "$REPOSITORY/assets/demo:/demo:ro" -v "$target/out:/out" \
         -v "$target/secrets/nats-client:/run/secrets/nats-client:ro" \
-        -e ORFEAS_NATS_USER=client -e ORFEAS_NATS_PASSWORD_FILE=/run/secrets/nats-client -- \
-        generate /demo/elephant.jpg -o /out/elephant.stl --nats nats://nats:4222
+        -e ORFEAS_NATS_USER=client -e ORFEAS_NATS_PASSWORD_FILE=/run/secrets/nats-client \
+        topology generate /demo/elephant.jpg -o /out/elephant.stl --nats "$url"
 }
 
 print_places() {
@@ -318,6 +376,7 @@ ORFEAS runs.
   Prometheus   http://$(setting BIND_ADDRESS 127.0.0.1):$(setting PROMETHEUS_PORT 9090)
   test mesh    $target/out/elephant.stl
   settings     $env_file (see .env.example), then: deploy/deploy_linux.sh $target
+  commands     cd $REPOSITORY && docker compose --env-file $env_file ...
   runbooks     docs/OPERATIONS.md
 TEXT
 }

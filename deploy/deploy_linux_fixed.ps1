@@ -6,7 +6,7 @@
     The host does the work with deploy/deploy_linux.sh and Docker Compose; this script only carries commands there.
 
 .EXAMPLE
-    ./deploy_linux_fixed.ps1 -Action Initialize -RemoteHost admin@gpu1 -RemotePath /srv/orfeas
+    ./deploy_linux_fixed.ps1 -Action Initialize -RemoteHost admin@gpu1 -RemotePath /srv/orfeas -Directory /data/orfeas
     ./deploy_linux_fixed.ps1 -Action View-Logs -Service infer -RemoteHost admin@gpu1 -RemotePath /srv/orfeas
     ./deploy_linux_fixed.ps1 -Action Get-Status
 #>
@@ -24,17 +24,26 @@ param(
     [ValidatePattern('^[A-Za-z0-9._/~-]+$')]
     [string] $RemotePath = '.',
 
+    # The folder that deploy_linux.sh was given, with data, secrets and .env; none: the clone.
+    [ValidatePattern('^[A-Za-z0-9._/~-]*$')]
+    [string] $Directory = '',
+
     # More arguments of deploy_linux.sh, -Arguments '--cpu' say.
     [ValidatePattern('^[A-Za-z0-9._/= -]*$')]
     [string] $Arguments = '',
 
     # Whose logs; all of them where none is named.
-    [ValidateSet('', 'nats', 'ingest', 'infer', 'infer-gpu', 'export', 'metrics', 'prometheus', 'grafana')]
+    [ValidateSet('', 'nats', 'ingest', 'infer', 'export', 'metrics', 'prometheus', 'grafana', 'alertmanager')]
     [string] $Service = ''
 )
 
 Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
+
+$compose = 'docker compose'
+if ($Directory) {
+    $compose = "docker compose --env-file $Directory/.env"
+}
 
 # Runs a command of a POSIX shell where the deployment is, and fails where it fails.
 function Invoke-Deployment {
@@ -55,28 +64,28 @@ function Invoke-Deployment {
 }
 
 function Initialize-Deployment {
-    Invoke-Deployment "deploy/deploy_linux.sh $Arguments"
+    Invoke-Deployment "deploy/deploy_linux.sh $Arguments $Directory"
 }
 
 function Start-Deployment {
-    Invoke-Deployment 'docker compose up --detach'
+    Invoke-Deployment "$compose up --detach"
 }
 
 function Stop-Deployment {
-    Invoke-Deployment 'docker compose stop'
+    Invoke-Deployment "$compose stop"
 }
 
 function Show-DeploymentLog {
-    Invoke-Deployment "docker compose logs --tail 200 $Service"
+    Invoke-Deployment "$compose logs --tail 200 $Service"
 }
 
 function Get-DeploymentStatus {
-    Invoke-Deployment 'docker compose ps --all'
+    Invoke-Deployment "$compose ps --all"
 }
 
 function Test-Deployment {
     # Everything is there already, so this only waits for health and makes the test mesh.
-    Invoke-Deployment "deploy/deploy_linux.sh --no-build $Arguments"
+    Invoke-Deployment "deploy/deploy_linux.sh --no-build $Arguments $Directory"
 }
 
 switch ($Action) {

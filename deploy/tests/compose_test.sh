@@ -24,9 +24,15 @@ compose up --detach --wait --scale infer=2 --scale export=3
 test "$(compose ps --quiet infer | wc -l)" -eq 2
 test "$(compose ps --quiet export | wc -l)" -eq 3
 
+# What docs/OPERATIONS.md tells the operator to run.
+mkdir "$target/backups"
+compose run --rm -T --volume "$target/backups:/backups" topology backup /backups/first
+test -s "$target/backups/first/manifest.json"
+compose run --rm -T topology gc --dry-run
+
 # The images hold the program and nothing to build it with; their sizes belong into BENCHMARKS.md.
 docker images --format '{{.Repository}} {{.Size}}' | grep '^orfeas-'
-for image in ingest infer export metrics; do
+for image in ingest infer export metrics tools; do
     test "$(docker inspect --format '{{.Config.User}}' "orfeas-$image")" = 10001:10001
 done
 echo "the deployment came up, scaled and made a mesh"

@@ -31,15 +31,17 @@ stub() {
 good_docker() {
     stub docker '
         echo "docker $*" >>"$CALLS"
+        [ "$1" != compose ] || pwd >>"$CALLS.folders"
         case "$*" in
             "info --format"*) echo "${RUNTIMES:-{\"nvidia\":{},\"runc\":{}\}}" ;;
             info) exit "${DOCKER_INFO:-0}" ;;
             "compose version") exit "${COMPOSE_VERSION:-0}" ;;
+            "compose version --short") echo "${COMPOSE_SHORT-2.39.1}" ;;
             *"ps --quiet"*) printf "%s" "${RUNNING:-}" ;;
             *"ps --all --format"*)
                 looks="$(grep -c "ps --all --format" "$CALLS")"
                 if [ "$looks" -ge "${HEALTHY_AT:-3}" ]; then health=healthy; else health=starting; fi
-                echo "nats running healthy"; echo "topology exited "; echo "infer running $health" ;;
+                echo "nats running healthy"; echo "topology exited "; [ -n "${NO_INFER:-}" ] || echo "infer running $health" ;;
             *"nats credentials"*)
                 for user in client ingest; do echo secret >"$SECRETS/nats-$user"; done
                 echo hashes >"$ORFEAS_REPOSITORY/nats/hashes.conf" ;;
@@ -70,6 +72,18 @@ deploy() { run env PATH="$BIN" bash "$SCRIPT" "$@" "$TARGET" </dev/null; }
     COMPOSE_VERSION=1 deploy --check
     [ "$status" -eq 3 ]
     [[ "$output" == *"Docker Compose v2 is not installed"* ]]
+}
+
+@test "with a Compose that is too old" {
+    COMPOSE_SHORT=v2.17.3 deploy --check
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"Docker Compose is v2.17.3; it must be 2.25 or newer"* ]]
+    COMPOSE_SHORT='' deploy --check
+    [ "$status" -eq 3 ]
+    for version in 2.25.0 v3.0.1 5.6.1; do
+        COMPOSE_SHORT="$version" deploy --check
+        [ "$status" -eq 0 ]
+    done
 }
 
 @test "with a Docker engine that does not answer" {
@@ -128,6 +142,27 @@ deploy() { run env PATH="$BIN" bash "$SCRIPT" "$@" "$TARGET" </dev/null; }
     [ "$status" -eq 0 ]
 }
 
+@test "without ss nobody knows what ports are in use, and that is said" {
+    rm "$BIN/ss"
+    deploy --check
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"ss is not there"*"iproute2"* ]]
+}
+
+@test "with a folder that cannot be written to" {
+    # root can write everywhere, so this is asked as somebody else, who may not even see this test's folder.
+    local as=()
+    [ "$(id -u)" -ne 0 ] || as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    run "${as[@]}" env ORFEAS_REPOSITORY=/ bash -c 'source /dev/stdin; parse --cpu /usr; check_space; echo "${missing[*]}"' <"$SCRIPT"
+    [[ "$output" == *"/usr cannot be written to by this user"* ]]
+}
+
+@test "with a model's folder and no model's name" {
+    deploy --check --model-from "$TARGET"
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"--model-from without --model"* ]]
+}
+
 @test "with a model folder that is not there" {
     deploy --check --model hunyuan3d-2 --model-from /nowhere
     [ "$status" -eq 3 ]
@@ -151,6 +186,11 @@ deploy() { run env PATH="$BIN" bash "$SCRIPT" "$@" "$TARGET" </dev/null; }
     grep -q "^RUN_AS_UID=$(id -u)$" "$TARGET/.env"
     grep -q "^DATA_DIR=$TARGET/data$" "$TARGET/.env"
     [ "$(stat -c %a "$TARGET/secrets")" = 700 ]
+    # A volume is a folder of the host: each one that Compose mounts must be there before it does.
+    for folder in $(sed -n 's|.*device: "${DATA_DIR:-${PWD}/data}/\([a-z]*\)".*|\1|p' "$REPOSITORY"/docker-compose.yml \
+        "$REPOSITORY"/deploy/compose.alertmanager.yml); do
+        [ -d "$TARGET/data/$folder" ]
+    done
     build="$(grep -n "compose .*build" "$CALLS" | head -1 | cut -d: -f1)"
     credentials="$(grep -n "nats credentials" "$CALLS" | cut -d: -f1)"
     up="$(grep -n "compose .* up " "$CALLS" | cut -d: -f1)"
@@ -167,6 +207,66 @@ deploy() { run env PATH="$BIN" bash "$SCRIPT" "$@" "$TARGET" </dev/null; }
     [[ "$output" == *"credentials are there"*":3333"* ]]
     cmp "$TARGET/.env" "$BATS_TEST_TMPDIR/before"
     [ "$(grep -c "nats credentials" "$CALLS")" -eq 1 ]
+}
+
+@test "again without a flag is what .env says; with a flag, the flag" {
+    deploy --cpu
+    # A host without a GPU: to ask for one again would be an error.
+    rm "$BIN/nvidia-smi"
+    deploy
+    [ "$status" -eq 0 ]
+    grep -q '^COMPOSE_PROFILES=cpu$' "$TARGET/.env"
+    stub nvidia-smi 'echo 550.54.15'
+    deploy --gpu
+    [ "$status" -eq 0 ]
+    [ "$(grep '^COMPOSE_PROFILES=' "$TARGET/.env")" = COMPOSE_PROFILES=gpu ]
+    [ "$(grep '^METRICS_RUNTIME=' "$TARGET/.env")" = METRICS_RUNTIME=nvidia ]
+    deploy --cpu
+    [ "$(grep '^COMPOSE_PROFILES=' "$TARGET/.env")" = COMPOSE_PROFILES=cpu ]
+    [ "$(grep '^METRICS_RUNTIME=' "$TARGET/.env")" = METRICS_RUNTIME=runc ]
+}
+
+@test "another model replaces the one before" {
+    PULLS=hunyuan3d-2mini-turbo deploy --cpu --model hunyuan3d-2mini-turbo
+    PULLS=hunyuan3d-2 deploy --cpu --model hunyuan3d-2
+    [ "$status" -eq 0 ]
+    [ "$(grep '^ORFEAS_MODEL_DIR=' "$TARGET/.env")" = ORFEAS_MODEL_DIR=/models/hunyuan3d-2 ]
+    # And without one, the model stays.
+    deploy --cpu
+    [ "$(grep '^ORFEAS_MODEL_DIR=' "$TARGET/.env")" = ORFEAS_MODEL_DIR=/models/hunyuan3d-2 ]
+}
+
+@test "the compiler of kernels is one whose output the driver can read" {
+    stub nvidia-smi 'echo 535.183.01'
+    deploy
+    [ "$status" -eq 0 ]
+    ! grep -q '^CUDA_IMAGE=' "$TARGET/.env"
+    stub nvidia-smi 'echo 570.86.10'
+    deploy
+    grep -q '^CUDA_IMAGE=nvidia/cuda:12.8' "$TARGET/.env"
+    # What is taken where nothing is said goes with the oldest driver that --check lets through.
+    grep -q '^ARG CUDA_IMAGE=nvidia/cuda:12.2' "$REPOSITORY/deploy/Dockerfile"
+}
+
+@test "Compose runs in the clone, wherever the script was called from" {
+    cd "$BATS_TEST_TMPDIR"
+    deploy --cpu
+    [ "$(sort -u "$CALLS.folders" | grep -vcx "$CLONE" || true)" -le 1 ]
+    [ "$(tail -n 1 "$CALLS.folders")" = "$CLONE" ]
+}
+
+@test "the test generation is a client's, by TLS where the deployment has it" {
+    deploy --cpu
+    grep "generate /demo" "$CALLS" | grep -q -- "-e ORFEAS_NATS_USER=client .*--nats nats://nats:4222$"
+    echo "COMPOSE_FILE=docker-compose.yml:deploy/compose.tls.yml" >>"$TARGET/.env"
+    deploy
+    grep "generate /demo" "$CALLS" | tail -n 1 | grep -q -- "--nats tls://nats:4222$"
+}
+
+@test "a deployment without infer is not taken for a healthy one" {
+    NO_INFER=yes HEALTHY_WITHIN=0 deploy --cpu
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"not healthy after 0 s: infer"* ]]
 }
 
 @test "a step that fails stops it, and the next run goes on from there" {

@@ -12,15 +12,15 @@ Set-Content -Path (Join-Path $bin 'bash') -Value "#!/bin/sh`necho `"`$2`""
 chmod +x (Join-Path $bin 'bash')
 $env:PATH = "$bin$([IO.Path]::PathSeparator)$env:PATH"
 $expected = @{
-    'Initialize' = 'cd . && deploy/deploy_linux.sh --cpu'
-    'Start'      = 'cd . && docker compose up --detach'
-    'Stop'       = 'cd . && docker compose stop'
-    'View-Logs'  = 'cd . && docker compose logs --tail 200 infer'
-    'Get-Status' = 'cd . && docker compose ps --all'
-    'Test'       = 'cd . && deploy/deploy_linux.sh --no-build --cpu'
+    'Initialize' = 'cd . && deploy/deploy_linux.sh --cpu /srv/data'
+    'Start'      = 'cd . && docker compose --env-file /srv/data/.env up --detach'
+    'Stop'       = 'cd . && docker compose --env-file /srv/data/.env stop'
+    'View-Logs'  = 'cd . && docker compose --env-file /srv/data/.env logs --tail 200 infer'
+    'Get-Status' = 'cd . && docker compose --env-file /srv/data/.env ps --all'
+    'Test'       = 'cd . && deploy/deploy_linux.sh --no-build --cpu /srv/data'
 }
 foreach ($action in $expected.Keys) {
-    $said = & $script -Action $action -Arguments '--cpu' -Service infer
+    $said = & $script -Action $action -Arguments '--cpu' -Service infer -Directory /srv/data
     if ($said -ne $expected[$action]) { throw "$action ran '$said'" }
 }
 Remove-Item -Recurse $bin

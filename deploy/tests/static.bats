@@ -22,7 +22,7 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
 }
 
 @test "every target of the Dockerfile that Compose builds is there, and none runs as root" {
-    for target in $(sed -n 's/.*target: \([a-z-]*\).*/\1/p' docker-compose.yml | sort -u); do
+    for target in $(sed -n 's/.*target: \([a-z-]*\).*/\1/p' docker-compose.yml deploy/compose.infer.yml | sort -u); do
         grep -q " AS $target\$" deploy/Dockerfile
     done
     grep -q '^USER 10001:10001$' deploy/Dockerfile
@@ -31,11 +31,23 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
 
 @test "Compose reads its file with each profile, and it is what it promises" {
     needs docker-compose "make test-deploy installs it"
+    unset COMPOSE_PROFILES
     for profile in cpu gpu; do
+        # As .env says it, by the flag alone, and with each of the files beside it.
+        printf 'COMPOSE_PROFILES=%s\n' "$profile" >"$BATS_TEST_TMPDIR/$profile"
+        docker-compose --env-file "$BATS_TEST_TMPDIR/$profile" config --format json |
+            python deploy/tests/check_compose.py "$profile" infer
+        service=infer
+        [ "$profile" = cpu ] || service=infer-gpu
         docker-compose --env-file /dev/null --profile "$profile" config --format json |
-            python deploy/tests/check_compose.py "$profile"
-        docker-compose --env-file /dev/null --profile "$profile" -f docker-compose.yml -f deploy/compose.cluster.yml config --quiet
+            python deploy/tests/check_compose.py "$profile" "$service"
+        for overlay in cluster alertmanager tls; do
+            docker-compose --env-file "$BATS_TEST_TMPDIR/$profile" -f docker-compose.yml -f "deploy/compose.$overlay.yml" \
+                config --format json | python deploy/tests/check_compose.py "$profile" infer "$overlay"
+        done
     done
+    docker-compose --env-file "$BATS_TEST_TMPDIR/gpu" -f docker-compose.yml -f deploy/compose.gpus.yml config --format json |
+        python deploy/tests/check_compose.py gpu infer gpus
     # .env.example, all its defaults taken.
     sed 's/^#\([A-Z]\)/\1/' .env.example >"$BATS_TEST_TMPDIR/env"
     docker-compose --env-file "$BATS_TEST_TMPDIR/env" config --quiet
@@ -45,6 +57,16 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
     needs promtool "apt-get install prometheus"
     promtool check config --syntax-only deploy/prometheus/prometheus.yml
     promtool check rules deploy/prometheus/rules/*.yml
+}
+
+@test "Alertmanager takes its configuration, and an alert reaches the webhook" {
+    needs python "make test-deploy installs it"
+    # Debian calls it by another name than its makers.
+    program="$(command -v alertmanager || command -v prometheus-alertmanager || true)"
+    [ -n "$program" ] || skip "there is no alertmanager here: apt-get install prometheus-alertmanager"
+    [ "${program##*/}" = alertmanager ] || [ -e /usr/share/prometheus/alertmanager/email.tmpl ] ||
+        skip "Debian's Alertmanager lacks its templates here: apt-get install prometheus-alertmanager"
+    python deploy/tests/alert_reaches.py "$program" deploy/alertmanager/alertmanager.yml
 }
 
 @test "every alert fires when it should and is silent when it should be (promtool)" {
@@ -71,11 +93,14 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
 @test "Kubernetes takes the manifests (kustomize, the API's own schemas)" {
     needs kubectl "it has kustomize in it"
     needs kubernetes-validate "make test-deploy installs it"
-    for overlay in base gpu; do
+    for overlay in base gpu watch; do
         kubectl kustomize "deploy/kubernetes/$overlay" >"$BATS_TEST_TMPDIR/$overlay.yaml"
         kubernetes-validate --strict "$BATS_TEST_TMPDIR/$overlay.yaml"
         python deploy/tests/check_kubernetes.py "$overlay" "$BATS_TEST_TMPDIR/$overlay.yaml"
     done
+    # Applied by hand, since that accepts a licence.
+    kubernetes-validate --strict deploy/kubernetes/model.yaml
+    python deploy/tests/check_kubernetes.py model deploy/kubernetes/model.yaml
 }
 
 @test "systemd takes the units (systemd-analyze)" {
@@ -85,6 +110,19 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
         ! systemd-analyze verify "$unit" 2>&1 | grep -E "^[^ ]*deploy/systemd|orfeas" |
             grep -vE "is not executable|not found|No such file"
     done
+    # infer keeps its kernels in the folder that systemd makes for it, which no other service may share.
+    grep -q '^CacheDirectory=orfeas-%i$' deploy/systemd/orfeas@.service
+    grep -q '^Environment=XDG_CACHE_HOME=%C/orfeas-%i CUDA_CACHE_PATH=%C/orfeas-%i/driver$' deploy/systemd/orfeas@.service
+    # A service is stopped only after it had its grace time.
+    stop="$(sed -n 's/^TimeoutStopSec=//p' deploy/systemd/orfeas@.service)"
+    grace="$(sed -n 's/^#ORFEAS_SHUTDOWN_GRACE=\([0-9]*\)s$/\1/p' .env.example)"
+    [ "$stop" -gt "$grace" ]
+}
+
+@test "what is compiled for a GPU is kept, and every image has the folder for it" {
+    grep -q 'XDG_CACHE_HOME=/cache ' deploy/Dockerfile
+    grep -q 'CUDA_CACHE_PATH=/cache/driver ' deploy/Dockerfile
+    grep -q 'COPY --from=cuda --chown=10001:10001 /empty /cache' deploy/Dockerfile
 }
 
 @test "the PowerShell script can be parsed, and does every action it offers (tree-sitter; it is not run here)" {

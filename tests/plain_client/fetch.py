@@ -2,7 +2,7 @@
 
 It knows subjects and buckets by name and nothing else of ORFEAS.
 
-    fetch.py nats://127.0.0.1:4222 picture.png out.stl
+    fetch.py nats://127.0.0.1:4222 picture.png out.stl [USER PASSWORD_FILE]
 """
 
 import asyncio
@@ -13,8 +13,12 @@ import sys
 import nats
 
 
-async def main(url: str, picture: str, out: str) -> None:
-    client = await nats.connect(url)
+async def main(url: str, picture: str, out: str, user: str = "", password_file: str = "") -> None:
+    login = {}
+    if user:
+        with open(password_file) as file:
+            login = {"user": user, "password": file.read().strip(), "inbox_prefix": f"_INBOX_{user}"}
+    client = await nats.connect(url, **login)
     try:
         events = await client.subscribe("orfeas.events.completed.*")
         await client.flush()
@@ -35,4 +39,4 @@ async def main(url: str, picture: str, out: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4]))
+    asyncio.run(main(*sys.argv[1:6]))

@@ -13,12 +13,14 @@ mod pipeline;
 mod process;
 pub mod secured;
 mod server;
+mod steady;
 
 pub use events::EventLog;
 pub use pipeline::{Pipeline, Said, Setup, default_limits, job, job_of_sequence, options};
 pub use process::{Process, without_settings};
 pub use secured::Secured;
 pub use server::TestServer;
+pub use steady::steady;
 
 /// What a process that is a little slow is given; a machine under load needs it, a healthy run does not.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);

@@ -85,13 +85,18 @@ pub struct Pipeline {
     pub processes: Vec<Process>,
     /// The events.
     pub events: EventLog,
-    /// The client's side of ORFEAS.
+    /// The client's side of ORFEAS; with users, logged in as `client`.
     pub bus: Bus,
-    /// A client that knows nothing of ORFEAS.
+    /// The operator's side, which may do everything; with users, logged in as `admin`.
+    pub admin: Bus,
+    /// The operator's side without a line of ORFEAS in it.
     pub nats: jetstream::Context,
+    /// A client that knows nothing of ORFEAS; with users, logged in as `client`.
+    plain: jetstream::Context,
     /// The server.
     pub server: TestServer,
-    passwords: Option<BTreeMap<String, PathBuf>>,
+    /// The users' password files, where there are users.
+    pub passwords: Option<BTreeMap<String, PathBuf>>,
     setup: Setup,
 }
 
@@ -112,7 +117,7 @@ impl Setup {
     }
 
     /// Starts everything. With `TEST_LEAST_PRIVILEGE` set, on the repository's own server configuration: every service is its
-    /// own user then, and the test is `admin`.
+    /// own user then, and the test is `client`, or `admin` where it does what an operator does.
     pub async fn start_unready(self) -> Pipeline {
         if std::env::var_os("TEST_LEAST_PRIVILEGE").is_none() {
             return self.start_on(TestServer::start()).await;
@@ -127,18 +132,10 @@ impl Setup {
     }
 
     async fn start_as(self, server: TestServer, passwords: Option<BTreeMap<String, PathBuf>>) -> Pipeline {
-        let mut connection = Connection::plain(&server.url(), "tests");
-        let mut options = async_nats::ConnectOptions::new();
-        if let Some(passwords) = &passwords {
-            let password = std::fs::read_to_string(&passwords["admin"]).expect("the admin's password");
-            connection.credentials = Credentials::Password { user: "admin".to_owned(), password: password.clone() };
-            options = options.user_and_password("admin".to_owned(), password);
-        }
-        let bus = Bus::connect(&connection).await.expect("a connection");
-        let client = options.connect(server.url()).await.expect("a connection");
-        let nats = jetstream::new(client);
+        let (admin, nats) = connected(&server, passwords.as_ref(), "admin").await;
+        let (bus, plain) = connected(&server, passwords.as_ref(), "client").await;
         if self.topology {
-            self.wired().apply(&bus).await.expect("the topology can be made");
+            self.wired().apply(&admin).await.expect("the topology can be made");
         }
         let events = EventLog::start(bus.clone());
         let mut processes = Vec::new();
@@ -154,7 +151,7 @@ impl Setup {
                 processes.push(process);
             }
         }
-        Pipeline { processes, events, bus, nats, server, passwords, setup: self }
+        Pipeline { processes, events, bus, admin, nats, plain, server, passwords, setup: self }
     }
 
     /// The topology with this set-up's limits.
@@ -189,6 +186,24 @@ impl Setup {
         }
         flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
     }
+}
+
+/// A connection of ours and one that knows nothing of ORFEAS, logged in as this user where there are users.
+async fn connected(
+    server: &TestServer,
+    passwords: Option<&BTreeMap<String, PathBuf>>,
+    user: &str,
+) -> (Bus, jetstream::Context) {
+    let mut connection = Connection::plain(&server.url(), user);
+    let mut options = async_nats::ConnectOptions::new().custom_inbox_prefix(format!("_INBOX_{user}"));
+    if let Some(passwords) = passwords {
+        let password = std::fs::read_to_string(&passwords[user]).expect("a password file");
+        connection.credentials = Credentials::Password { user: user.to_owned(), password: password.clone() };
+        options = options.user_and_password(user.to_owned(), password);
+    }
+    let bus = Bus::connect(&connection).await.expect("a connection");
+    let client = options.connect(server.url()).await.expect("a connection");
+    (bus, jetstream::new(client))
 }
 
 /// The limits where nothing is configured.
@@ -236,7 +251,16 @@ impl Pipeline {
     /// Runs a command of `orfeas` on this pipeline's server as a client's machine would: logged in as `client` where there
     /// are users, and with none of the surroundings' variables.
     pub async fn client(&self, arguments: &[&str]) -> Output {
-        let environment = self.passwords.as_ref().map(|passwords| secured::environment(passwords, "client"));
+        self.orfeas("client", arguments).await
+    }
+
+    /// The same as an operator would: logged in as `admin` where there are users.
+    pub async fn operator(&self, arguments: &[&str]) -> Output {
+        self.orfeas("admin", arguments).await
+    }
+
+    async fn orfeas(&self, user: &str, arguments: &[&str]) -> Output {
+        let environment = self.passwords.as_ref().map(|passwords| secured::environment(passwords, user));
         let environment = environment.unwrap_or_default();
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let server = ["--nats".to_owned(), self.server.url()];
@@ -255,7 +279,7 @@ impl Pipeline {
         }
         let end = Instant::now() + PATIENCE;
         loop {
-            let sent = self.nats.publish_with_headers(subjects::IMAGES, map.clone(), payload.clone()).await;
+            let sent = self.plain.publish_with_headers(subjects::IMAGES, map.clone(), payload.clone()).await;
             let acknowledged = match sent {
                 Ok(sent) => sent.await,
                 Err(error) => Err(error),
@@ -409,6 +433,10 @@ impl Drop for Pipeline {
                 eprintln!("{}", process.all_logs());
             }
             eprintln!("---- nats-server\n{}", self.server.log_text());
+        } else if self.passwords.is_some() {
+            let log = self.server.log_text();
+            // Whoever lacks a permission is not told: the call only takes long, and something else may hide it.
+            assert!(!log.contains("Violation"), "somebody lacks a permission:\n{log}");
         }
     }
 }

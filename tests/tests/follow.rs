@@ -25,12 +25,12 @@ async fn say(bus: &Bus, number: u64) {
 async fn a_follower_goes_on_after_every_kill_of_the_server() {
     let mut pipeline = Setup { services: &[], ..Setup::default() }.start().await;
     // From before the follower began: not its matter, so that it must begin with the right one.
-    say(&pipeline.bus, 0).await;
+    say(&pipeline.admin, 0).await;
     let mut followed = client::follow(&pipeline.bus, subjects::EVENTS_ALL.to_owned(), false).await.unwrap();
-    let mut counted = observe::events_from(&pipeline.bus, 2).await.unwrap();
+    let mut counted = observe::events_from(&pipeline.admin, 2).await.unwrap();
 
     // Said all the time, also while the server is away.
-    let bus = pipeline.bus.clone();
+    let bus = pipeline.admin.clone();
     let (pace, mut allowed) = mpsc::unbounded_channel();
     let saying = tokio::spawn(async move {
         for number in 1..=EVENTS {
@@ -67,15 +67,15 @@ async fn a_follower_goes_on_after_every_kill_of_the_server() {
 async fn a_stream_that_was_made_anew_is_followed_from_its_beginning() {
     let pipeline = Setup { services: &[], ..Setup::default() }.start().await;
     let mut followed = client::follow(&pipeline.bus, subjects::EVENTS_ALL.to_owned(), true).await.unwrap();
-    let mut counted = observe::events_from(&pipeline.bus, 1).await.unwrap();
+    let mut counted = observe::events_from(&pipeline.admin, 1).await.unwrap();
     for number in 1..=3 {
-        say(&pipeline.bus, number).await;
+        say(&pipeline.admin, number).await;
         followed.next().await.unwrap().unwrap();
         counted.next().await.unwrap();
     }
     pipeline.nats.delete_stream(subjects::STREAM_EVENTS).await.unwrap();
-    pipeline.wired().apply(&pipeline.bus).await.unwrap();
-    say(&pipeline.bus, 4).await;
+    pipeline.wired().apply(&pipeline.admin).await.unwrap();
+    say(&pipeline.admin, 4).await;
     let next = tokio::time::timeout(PATIENCE, followed.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(next.job, job("follow-4"));
     // Whoever keeps sequences must look for itself.

@@ -3,27 +3,24 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of a test are tests too; clippy only knows functions marked so")]
 
 use std::collections::BTreeMap;
-use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use orfeas_bus::{Bus, client, jobs, objects};
+use orfeas_bus::{jobs, objects};
 use orfeas_contract::{EventBody, EventKind, JobId, JobRecord, State, subjects};
 use orfeas_service::config::Service;
-use orfeas_tests::{Pipeline, Setup, TestServer, job, options, paths, pictures, without_settings};
+use orfeas_tests::secured::orfeas;
+use orfeas_tests::{Pipeline, Setup, TestServer, job, pictures, steady};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-async fn orfeas(arguments: &[&str]) -> std::process::Output {
-    let mut command = std::process::Command::new(paths::orfeas());
-    without_settings(&mut command);
-    command.args(arguments).stdin(Stdio::null());
-    tokio::process::Command::from(command).output().await.unwrap()
+/// Runs `orfeas` on this pipeline's server as its operator, which must succeed; gives what it says.
+async fn succeeds(pipeline: &Pipeline, arguments: &[&str]) -> String {
+    said(arguments, pipeline.operator(arguments).await)
 }
 
-async fn succeeds(arguments: &[&str]) -> String {
-    let output = orfeas(arguments).await;
+fn said(arguments: &[&str], output: std::process::Output) -> String {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -42,23 +39,12 @@ async fn records(pipeline: &Pipeline) -> BTreeMap<JobId, JobRecord> {
     found
 }
 
-async fn steady(bus: Bus, stop: CancellationToken) -> usize {
-    let mut number = 0;
-    let mut tick = tokio::time::interval(Duration::from_millis(25));
-    while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let name = job(&format!("steady-{number}"));
-        let options = options(r#"{"resolution":96}"#);
-        client::submit(&bus, &name, pictures::ring(64, u32::try_from(number).unwrap()), &options).await.unwrap();
-        number += 1;
-    }
-    number
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_under_load_is_whole_and_its_jobs_go_on_elsewhere() {
     let pipeline = Setup { services: &Service::SERVICES, ..Setup::default() }.start().await;
     let stop = CancellationToken::new();
-    let stream = tokio::spawn(steady(pipeline.bus.clone(), stop.clone()));
+    let stream = steady(pipeline.bus.clone(), r#"{"resolution":96}"#, Duration::from_millis(25), stop.clone());
+    let stream = tokio::spawn(stream);
     let ended = |many: usize| {
         move |events: &[orfeas_contract::Event]| {
             let completed = events.iter().filter(|event| event.kind() == EventKind::Completed);
@@ -69,28 +55,26 @@ async fn a_backup_under_load_is_whole_and_its_jobs_go_on_elsewhere() {
     let before = pipeline.events.wait("the first jobs", ended(10)).await;
     let folder = pipeline.server.folder().join("backup");
     let folder = folder.display().to_string();
-    let url = pipeline.server.url();
-    let manifest: Value =
-        serde_json::from_str(&succeeds(&["backup", &folder, "--nats", &url, "--json"]).await).unwrap();
+    let manifest: Value = serde_json::from_str(&succeeds(&pipeline, &["backup", &folder, "--json"]).await).unwrap();
     assert_eq!(manifest["streams"].as_array().unwrap().len(), pipeline.wired().streams().len());
     // It goes on at once, and its clients have noticed nothing.
     let during = pipeline.events.wait("jobs after the backup", ended(before + 20)).await;
     assert!(during >= before + 20);
     stop.cancel();
-    let submitted = stream.await.unwrap();
+    let submitted = stream.await.unwrap().len();
     pipeline.events.wait("all jobs", ended(submitted)).await;
     assert_eq!(pipeline.history("orfeas.events.failed.*").await.len(), 0);
 
     // A second one does not overwrite the first, and a full server is not restored into.
-    assert!(!orfeas(&["backup", &folder, "--nats", &url]).await.status.success());
-    let full = orfeas(&["restore", &folder, "--nats", &url]).await;
+    assert!(!pipeline.operator(&["backup", &folder]).await.status.success());
+    let full = pipeline.operator(&["restore", &folder]).await;
     assert!(String::from_utf8_lossy(&full.stderr).contains("restore into an empty one"), "{full:?}");
 
     // Into an empty server, with services that are up and wait.
     let setup = Setup { services: &Service::SERVICES, topology: false, ..Setup::default() };
-    let empty = setup.clone().start_on(TestServer::start()).await;
-    let still = Setup { services: &[], topology: false, ..Setup::default() }.start_on(TestServer::start()).await;
-    succeeds(&["restore", &folder, "--nats", &still.server.url()]).await;
+    let empty = setup.start_unready().await;
+    let still = Setup { services: &[], topology: false, ..Setup::default() }.start_unready().await;
+    succeeds(&still, &["restore", &folder]).await;
     let restored = records(&still).await;
     let waiting = still.nats.get_stream(subjects::STREAM_IMAGES).await.unwrap().cached_info().state.messages;
     assert!(restored.len() + usize::try_from(waiting).unwrap() >= before, "jobs are missing in the backup");
@@ -104,7 +88,7 @@ async fn a_backup_under_load_is_whole_and_its_jobs_go_on_elsewhere() {
         }
     }
 
-    succeeds(&["restore", &folder, "--nats", &empty.server.url()]).await;
+    succeeds(&empty, &["restore", &folder]).await;
     empty.settled().await;
     let all = records(&empty).await;
     assert!(all.len() >= restored.len());
@@ -129,7 +113,8 @@ async fn a_backup_under_load_is_whole_and_its_jobs_go_on_elsewhere() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&file, bytes).unwrap();
-    let damaged = orfeas(&["restore", &folder, "--nats", &TestServer::start().url()]).await;
+    let server = TestServer::start();
+    let damaged = orfeas(&["restore", &folder, "--nats", &server.url()], &[]);
     assert!(String::from_utf8_lossy(&damaged.stderr).contains("EVENTS.snapshot is damaged"), "{damaged:?}");
 }
 
@@ -142,7 +127,7 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
         pipeline.emptied(bucket).await;
     }
     let put = async |bucket: &str, name: &str| {
-        objects::put(&pipeline.bus, bucket, name, Bytes::from_static(b"bytes")).await.unwrap()
+        objects::put(&pipeline.admin, bucket, name, Bytes::from_static(b"bytes")).await.unwrap()
     };
     // Of an ended job: a leftover on the way, and a mesh of an attempt that came second.
     put(subjects::BUCKET_FIELDS, "duck/2-0.field").await;
@@ -154,18 +139,17 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
     put(subjects::BUCKET_FIELDS, "unknown/1-0.field").await;
     put(subjects::BUCKET_IMAGES, "holiday.png").await;
 
-    let url = pipeline.server.url();
     let names = |text: &str| -> Vec<String> {
         let found: Vec<Value> = serde_json::from_str(text).unwrap();
         found.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
-    assert!(names(&succeeds(&["gc", "--json", "--nats", &url]).await).is_empty(), "what is young is left alone");
-    let all = ["gc", "--json", "--older-than", "0", "--nats", &url];
+    assert!(names(&succeeds(&pipeline, &["gc", "--json"]).await).is_empty(), "what is young is left alone");
+    let all = ["gc", "--json", "--older-than", "0"];
     let expected = ["lost", "duck/2-0.field", "duck/2-0/duck.stl"];
     let dry: Vec<&str> = all.into_iter().chain(["--dry-run"]).collect();
-    assert_eq!(names(&succeeds(&dry).await), expected);
-    assert_eq!(names(&succeeds(&all).await), expected, "a dry run takes nothing away");
-    assert!(names(&succeeds(&all).await).is_empty());
+    assert_eq!(names(&succeeds(&pipeline, &dry).await), expected);
+    assert_eq!(names(&succeeds(&pipeline, &all).await), expected, "a dry run takes nothing away");
+    assert!(names(&succeeds(&pipeline, &all).await).is_empty());
     for artifact in [&completed.report_file, completed.thumbnail.as_ref().unwrap()] {
         pipeline.fetch(artifact).await;
     }
@@ -174,7 +158,7 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
     }
     pipeline.fetch(&completed.report_file).await;
     for (bucket, name) in [(subjects::BUCKET_FIELDS, "unknown/1-0.field"), (subjects::BUCKET_IMAGES, "holiday.png")] {
-        objects::get_named(&pipeline.bus, bucket, name, 100).await.unwrap();
+        objects::get_named(&pipeline.admin, bucket, name, 100).await.unwrap();
     }
 }
 
@@ -183,12 +167,13 @@ async fn a_service_is_asked_whether_it_works_and_told_what_to_log() {
     let mut pipeline = Setup { services: &[Service::Export], ..Setup::default() }.start().await;
     let address = pipeline.process(Service::Export).address().await;
     let listener = format!("http://{address}");
-    assert_eq!(succeeds(&["healthcheck", &format!("{listener}/readyz")]).await, "ok\n");
-    assert_eq!(succeeds(&["log-level", &listener]).await, "info\n");
-    assert!(succeeds(&["log-level", &listener, "orfeas_bus=debug,info"]).await.contains("orfeas_bus=debug"));
-    let refused = orfeas(&["log-level", &listener, "loud"]).await;
+    let run = |arguments: &[&str]| said(arguments, orfeas(arguments, &[]));
+    assert_eq!(run(&["healthcheck", &format!("{listener}/readyz")]), "ok\n");
+    assert_eq!(run(&["log-level", &listener]), "info\n");
+    assert!(run(&["log-level", &listener, "orfeas_bus=debug,info"]).contains("orfeas_bus=debug"));
+    let refused = orfeas(&["log-level", &listener, "loud"], &[]);
     assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("is no log level"));
     pipeline.process(Service::Export).kill();
-    let gone = orfeas(&["healthcheck", &format!("{listener}/readyz")]).await;
+    let gone = orfeas(&["healthcheck", &format!("{listener}/readyz")], &[]);
     assert!(!gone.status.success() && String::from_utf8_lossy(&gone.stderr).contains("does not answer"), "{gone:?}");
 }

@@ -10,13 +10,13 @@ async fn a_plain_nats_client_gets_its_file() {
     let folder = pipeline.server.folder();
     let (picture, mesh) = (folder.join("duck.png"), folder.join("duck.stl"));
     std::fs::write(&picture, pictures::disc(96)).unwrap();
-    let output = tokio::process::Command::new(python)
-        .arg(paths::repository().join("tests/plain_client/fetch.py"))
-        .arg(pipeline.server.url())
-        .args([&picture, &mesh])
-        .output()
-        .await
-        .unwrap();
+    let mut command = tokio::process::Command::new(python);
+    command.arg(paths::repository().join("tests/plain_client/fetch.py")).arg(pipeline.server.url());
+    command.args([&picture, &mesh]);
+    if let Some(passwords) = &pipeline.passwords {
+        command.arg("client").arg(&passwords["client"]);
+    }
+    let output = command.output().await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let bytes = std::fs::read(&mesh).unwrap();
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

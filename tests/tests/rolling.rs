@@ -5,30 +5,16 @@
 
 use std::time::Duration;
 
-use orfeas_bus::{Bus, client};
-use orfeas_contract::{EventKind, JobId};
+use orfeas_contract::EventKind;
 use orfeas_service::config::Service;
-use orfeas_tests::{Setup, job, options, pictures};
+use orfeas_tests::{Setup, steady};
 use tokio_util::sync::CancellationToken;
-
-/// Submits a job every few milliseconds until it is stopped; gives their ids.
-async fn steady(bus: Bus, stop: CancellationToken) -> Vec<JobId> {
-    let mut jobs = Vec::new();
-    let mut tick = tokio::time::interval(Duration::from_millis(60));
-    while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let number = u32::try_from(jobs.len()).unwrap();
-        let name = job(&format!("steady-{number}"));
-        let options = options(r#"{"resolution":48}"#);
-        client::submit(&bus, &name, pictures::ring(64, number), &options).await.unwrap();
-        jobs.push(name);
-    }
-    jobs
-}
 
 async fn a_rolling_restart(replicas: usize) {
     let mut pipeline = Setup { services: &Service::SERVICES, replicas, ..Setup::default() }.start().await;
     let stop = CancellationToken::new();
-    let stream = tokio::spawn(steady(pipeline.bus.clone(), stop.clone()));
+    let stream = steady(pipeline.bus.clone(), r#"{"resolution":48}"#, Duration::from_millis(60), stop.clone());
+    let stream = tokio::spawn(stream);
     for index in 0..pipeline.processes.len() {
         // Under load: this process has had its share before it goes.
         let before = index + 1;

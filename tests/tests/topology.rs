@@ -34,7 +34,7 @@ async fn everything(pipeline: &Pipeline) -> BTreeMap<String, String> {
 async fn applying_twice_is_applying_once() {
     let pipeline = Setup { services: &[], ..Setup::default() }.start().await;
     let once = everything(&pipeline).await;
-    pipeline.wired().apply(&pipeline.bus).await.unwrap();
+    pipeline.wired().apply(&pipeline.admin).await.unwrap();
     assert_eq!(everything(&pipeline).await, once);
     let wired = pipeline.wired();
     assert_eq!(once.len(), wired.streams().len() + wired.consumers().len());
@@ -46,7 +46,7 @@ async fn applying_twice_is_applying_once() {
     }
     // A deployment may change its mind.
     let wider = Limits { images_max_bytes: 3 << 30, ack_wait: Duration::from_secs(7), ..default_limits() };
-    Topology::new(wider).apply(&pipeline.bus).await.unwrap();
+    Topology::new(wider).apply(&pipeline.admin).await.unwrap();
     let changed = everything(&pipeline).await;
     assert_ne!(changed[subjects::STREAM_IMAGES], once[subjects::STREAM_IMAGES]);
     assert_ne!(changed["WORK/infer"], once["WORK/infer"]);
@@ -71,7 +71,7 @@ async fn a_service_says_what_is_missing_and_goes_on_when_it_is_there() {
         }
         assert_eq!(process.get("/livez").await.status, 200);
     }
-    pipeline.wired().apply(&pipeline.bus).await.unwrap();
+    pipeline.wired().apply(&pipeline.admin).await.unwrap();
     for process in &mut pipeline.processes {
         process.ready().await;
     }
@@ -84,7 +84,7 @@ async fn a_consumer_that_was_deleted_is_taken_up_again() {
     let work = pipeline.nats.get_stream(subjects::STREAM_WORK).await.unwrap();
     work.delete_consumer(Stage::Infer.name()).await.unwrap();
     pipeline.submit(&job("patient"), "{}", pictures::disc(64)).await;
-    pipeline.wired().apply(&pipeline.bus).await.unwrap();
+    pipeline.wired().apply(&pipeline.admin).await.unwrap();
     pipeline.only_completed(&job("patient")).await;
 }
 
@@ -112,7 +112,7 @@ async fn what_only_remembers_drops_its_oldest_and_never_stops_a_job() {
         requests_max_bytes: MIB,
         ..pipeline.wired().limits().clone()
     };
-    Topology::new(small).apply(&pipeline.bus).await.unwrap();
+    Topology::new(small).apply(&pipeline.admin).await.unwrap();
     for (stream, subject) in [
         (subjects::STREAM_EVENTS, "orfeas.events.progress.filler-"),
         ("KV_orfeas-jobs", "$KV.orfeas-jobs.filler-"),
@@ -138,7 +138,7 @@ async fn a_server_of_before_the_byte_bounds_takes_them() {
         }
         pipeline.nats.update_stream(config).await.unwrap();
     }
-    pipeline.wired().apply(&pipeline.bus).await.unwrap();
+    pipeline.wired().apply(&pipeline.admin).await.unwrap();
     for stream in pipeline.wired().streams() {
         assert!(stream.max_bytes > 0 || stream.max_messages > 0, "{} has no bound", stream.name);
         let info = pipeline.nats.get_stream(&stream.name).await.unwrap().cached_info().clone();

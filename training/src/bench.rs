@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use orfeas_engine::{Engine, Hunyuan3d, ModelSpec, Picture, Request, Silent};
+use orfeas_engine::{Engine, Hunyuan3d, LowVram, ModelSpec, Picture, Request, Silent};
 use orfeas_field::SparseGrid;
 use orfeas_hunyuan3d::DeviceName;
 use orfeas_shapes::math::{Vec3, v};
@@ -103,7 +103,16 @@ pub fn print(engine: &mut dyn Engine, families: &[&'static Family], each: u64, s
 /// What loading says.
 pub fn model(folder: &Path, device: DeviceName) -> anyhow::Result<Box<dyn Engine>> {
     let folder = folder.to_owned();
-    let spec = ModelSpec { folder, vae: None, device, precision: None, decoder: None, chunk: 8000, memory: None };
+    let spec = ModelSpec {
+        folder,
+        vae: None,
+        device,
+        precision: None,
+        decoder: None,
+        chunk: 8000,
+        memory: None,
+        low_vram: LowVram::Off,
+    };
     Ok(Box::new(Hunyuan3d::load(&spec, RESOLUTION, &mut |_| {})?))
 }
 

@@ -3,7 +3,7 @@
 use super::{
     deployment::DEPLOYMENT,
     service::Service,
-    settings::{CONFIG_ENV, Fallback, SETTINGS, Setting},
+    settings::{CONFIG_ENV, Fallback, MODELS_ENV, SETTINGS, Setting},
 };
 
 const HEAD: &str = "\
@@ -30,6 +30,9 @@ pub fn env_example() -> String {
         }
         text.push_str(&entry(setting));
     }
+    text.push_str(&format!(
+        "\n# ---- `orfeas model` alone ----\n\n# Folder of models. Unset: orfeas/models in the user's data folder.\n#{MODELS_ENV}=\n"
+    ));
     text.push_str("\n# ---- docker-compose.yml alone ----\n");
     for (variable, default, help) in DEPLOYMENT {
         text.push('\n');
@@ -93,6 +96,8 @@ mod tests {
             // One that has a variable in it (`${PWD}`) ends where that begins, and is nothing here.
             let default = rest[end..].strip_prefix(":-");
             let default = default.map(|rest| rest.find('}').map_or("", |at| &rest[..at]));
+            // `${NAME:+…}` only asks whether it is set.
+            let default = if rest[end..].starts_with(":+") { Some("") } else { default };
             Some((&rest[..end], default))
         });
         found.collect()
@@ -101,9 +106,9 @@ mod tests {
     #[test]
     fn compose_reads_what_is_documented_with_the_documented_defaults_and_nothing_else() {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
-        let text: String = ["docker-compose.yml", "deploy/compose.cluster.yml"]
-            .map(|file| std::fs::read_to_string(format!("{root}{file}")).unwrap())
-            .concat();
+        let overlays = ["infer", "cluster", "tls", "alertmanager"].map(|name| format!("deploy/compose.{name}.yml"));
+        let files = std::iter::once("docker-compose.yml".to_owned()).chain(overlays);
+        let text: String = files.map(|file| std::fs::read_to_string(format!("{root}{file}")).unwrap()).collect();
         let read = variables(&text);
         for (name, default) in read.iter().filter(|(name, _)| *name != "PWD") {
             let documented = DEPLOYMENT.iter().find(|(variable, ..)| variable == name);
@@ -112,9 +117,39 @@ mod tests {
             // Compose wants whole paths for the folders of volumes, so their defaults begin with the working folder.
             assert!(default.is_empty() || default == *documented, "{name}: {default}, documented as {documented}");
         }
-        for (variable, ..) in DEPLOYMENT.iter().filter(|(variable, ..)| *variable != "COMPOSE_PROFILES") {
+        // The one that Compose itself reads.
+        for (variable, ..) in DEPLOYMENT.iter().filter(|(variable, ..)| *variable != "COMPOSE_FILE") {
             assert!(read.iter().any(|(name, _)| name == variable), "{variable} is read by nobody");
         }
+    }
+
+    /// A service refuses a variable of ours that it does not know, so a slip in a manifest keeps it from starting.
+    #[test]
+    fn what_is_deployed_and_documented_names_only_settings_that_there_are() {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        let mut folders: Vec<_> = ["deploy", "docs", "nats"].map(|name| root.join(name)).to_vec();
+        let mut files: Vec<_> =
+            ["docker-compose.yml", "README.md", "ARCHITECTURE.md"].map(|name| root.join(name)).to_vec();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        let mut named = 0;
+        for file in files {
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                // `ORFEAS_*_MAX_AGE` stands for several; ORFEAS_REPOSITORY is deploy_linux.sh's own, for its tests.
+                let ours = (word.starts_with("ORFEAS_") && !word.ends_with('_')) || word.starts_with("HUNYUAN3D_");
+                if ours && ![CONFIG_ENV, MODELS_ENV, "ORFEAS_REPOSITORY"].contains(&word) {
+                    let known = SETTINGS.iter().any(|setting| setting.env == word);
+                    assert!(known, "{}: there is no setting {word}", file.display());
+                    named += 1;
+                }
+            }
+        }
+        assert!(named > 50, "{named}");
     }
 
     /// Writes the file when asked to (`ORFEAS_WRITE=1` would be refused as an unknown variable by a service, so this
@@ -128,7 +163,7 @@ mod tests {
         let committed = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             committed == env_example(),
-            ".env.example is not what the table gives; write it anew: UPDATE_ENV_EXAMPLE=1 cargo test -p orfeas-service"
+            ".env.example is not what the table gives; write it anew: UPDATE_ENV_EXAMPLE=1 cargo test --release --workspace --lib"
         );
     }
 }

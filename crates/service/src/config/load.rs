@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
-    IngestConfig, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig,
+    IngestConfig, Kernels, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig,
     TopologyConfig, WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
 };
 use crate::http::HttpUrl;
@@ -143,6 +143,8 @@ impl InferConfig {
             gpu_memory_limit: reader.memory("gpu_memory_limit"),
             precision: reader.choice("hunyuan3d_precision", Precision::named),
             low_vram: reader.choice("hunyuan3d_low_vram", LowVram::named),
+            kernels: reader.choice("hunyuan3d_kernels", Kernels::named),
+            kernel_cache: reader.text("hunyuan3d_kernel_cache"),
             cuda_visible_devices: reader.text("cuda_visible_devices"),
         };
         if config.engine == EngineName::Hunyuan3d && !reader.is_set("model_dir") {
@@ -154,11 +156,20 @@ impl InferConfig {
         if config.device.as_deref().is_some_and(|device| !known(device)) {
             reader.mistake("device", "it must be cpu, cuda or cuda:N");
         }
-        if reader.is_set("cuda_visible_devices") && !reader.is_from_environment("cuda_visible_devices") {
-            reader.mistake(
+        for (key, sentence) in [
+            (
                 "cuda_visible_devices",
                 "the CUDA driver reads it from the environment only; set the variable CUDA_VISIBLE_DEVICES",
-            );
+            ),
+            ("hunyuan3d_kernels", "the model reads it from the environment only; set the variable HUNYUAN3D_KERNELS"),
+            (
+                "hunyuan3d_kernel_cache",
+                "the model reads it from the environment only; set the variable HUNYUAN3D_KERNEL_CACHE",
+            ),
+        ] {
+            if reader.is_set(key) && !reader.is_from_environment(key) {
+                reader.mistake(key, sentence);
+            }
         }
         config
     }

@@ -24,11 +24,11 @@ pub use error::{ConfigErrors, Mistake};
 pub use kind::{Kind, is_log_filter};
 pub use secret::{Secret, ServerUrl};
 pub use service::Service;
-pub use settings::{CONFIG_ENV, Fallback, SETTINGS, Setting};
+pub use settings::{CONFIG_ENV, Fallback, MODELS_ENV, SETTINGS, Setting};
 pub use sources::{Invocation, Sources, command, with_flags};
 pub use structs::{
     ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
-    IngestConfig, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, ServiceConfig, TopologyConfig,
-    WorkConfig,
+    IngestConfig, Kernels, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, ServiceConfig,
+    TopologyConfig, WorkConfig,
 };
 pub use units::MemoryLimit;

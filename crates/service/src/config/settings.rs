@@ -75,6 +75,9 @@ impl Setting {
 /// Names the configuration file; no setting itself, since it cannot stand in the file.
 pub const CONFIG_ENV: &str = "ORFEAS_CONFIG";
 
+/// Folder of models of `orfeas model`; no setting of a service, and no mistake in its environment.
+pub const MODELS_ENV: &str = "ORFEAS_MODELS";
+
 const ALL: &[Service] = &Service::ALL;
 const SERVICES: &[Service] = &Service::SERVICES;
 const NATS: &str = "NATS";
@@ -181,6 +184,12 @@ pub static SETTINGS: &[Setting] = &[
     row("Infer", &[Infer], ("hunyuan3d_low_vram", "HUNYUAN3D_LOW_VRAM"), Kind::Choice(super::LowVram::NAMES), Same("auto"),
         "Whether only the part of hunyuan3d that computes is on the GPU; the others are fetched again for every job. auto \
          does so where it does not fit otherwise."),
+    row("Infer", &[Infer], ("hunyuan3d_kernels", "HUNYUAN3D_KERNELS"), Kind::Choice(super::Kernels::NAMES), Same("auto"),
+        "Kernels on a GPU. auto is the fastest that it has; mma leaves out Hopper's own and plain is Burn's, both for \
+         finding faults. Read where the GPU is opened, so it can be set only in the environment."),
+    row("Infer", &[Infer], ("hunyuan3d_kernel_cache", "HUNYUAN3D_KERNEL_CACHE"), Kind::Text, Unset,
+        "Folder where kernels that were compiled for the GPU are kept for the next start, or off. Unset: orfeas/kernels in \
+         XDG_CACHE_HOME or ~/.cache. Read where the GPU is opened, so it can be set only in the environment."),
     row("Infer", &[Infer], ("cuda_visible_devices", "CUDA_VISIBLE_DEVICES"), Kind::Text, Unset,
         "GPUs that the driver shows, by index or UUID. The CUDA driver itself reads this variable, so it can be set \
          only in the environment."),

@@ -8,7 +8,7 @@ use config::{ConfigError, FileFormat, Format, Map, Source, Value, ValueKind};
 use super::{
     error::{Mistake, nearest},
     service::Service,
-    settings::{CONFIG_ENV, SETTINGS, Setting},
+    settings::{CONFIG_ENV, MODELS_ENV, SETTINGS, Setting},
 };
 
 /// What a configuration is read from. A test makes one by hand; a program by [`Sources::from_process`].
@@ -235,7 +235,7 @@ fn environment_layer(sources: &Sources, mistakes: &mut Vec<Mistake>) -> Layer {
         match SETTINGS.iter().find(|setting| setting.env == name) {
             Some(_) if text.trim().is_empty() => {}
             Some(setting) => layer.insert(setting.key, text, origin),
-            None if name.starts_with("ORFEAS_") && name != CONFIG_ENV => {
+            None if name.starts_with("ORFEAS_") && ![CONFIG_ENV, MODELS_ENV].contains(&name.as_str()) => {
                 let known = SETTINGS.iter().map(|setting| setting.env).chain([CONFIG_ENV]);
                 mistakes.push(unknown(origin, "variable", name, known));
             }

@@ -100,6 +100,19 @@ words! {
 }
 
 words! {
+    /// Kernels of the neural engine on a GPU.
+    Kernels {
+        /// The fastest that the GPU has.
+        #[default]
+        Auto => "auto",
+        /// Those of sm_80 and later, on newer ones too.
+        Mma => "mma",
+        /// Burn's own.
+        Plain => "plain",
+    }
+}
+
+words! {
     /// How the neural engine reads a field.
     DecoderName {
         /// What the shape decoder was made for.
@@ -279,6 +292,10 @@ pub struct InferConfig {
     pub precision: Precision,
     /// Whether its parts leave the GPU when they are done.
     pub low_vram: LowVram,
+    /// What `HUNYUAN3D_KERNELS` says, for the log: the model reads the variable itself.
+    pub kernels: Kernels,
+    /// What `HUNYUAN3D_KERNEL_CACHE` says, for the log: the model reads the variable itself.
+    pub kernel_cache: Option<String>,
     /// What `CUDA_VISIBLE_DEVICES` says, for the log: the driver reads the variable itself.
     pub cuda_visible_devices: Option<String>,
 }

@@ -117,6 +117,18 @@ fn settings_that_go_together_are_held_together() {
     assert!(mistakes(ClientConfig::load(&pair)).contains("use 1, 3 or 5"));
     let gpu = Sources::default().with("cuda_visible_devices", "1");
     assert!(mistakes(InferConfig::load(&gpu)).contains("set the variable CUDA_VISIBLE_DEVICES"));
+    for key in ["hunyuan3d_kernels", "hunyuan3d_kernel_cache"] {
+        let kernels = Sources::default().with(key, if key == "hunyuan3d_kernels" { "mma" } else { "/cache" });
+        let variable = key.to_uppercase();
+        assert!(mistakes(InferConfig::load(&kernels)).contains(&format!("set the variable {variable}")), "{key}");
+    }
+    let kernels = environment(&[("HUNYUAN3D_KERNELS", "plain"), ("HUNYUAN3D_KERNEL_CACHE", "off")]);
+    let kernels = InferConfig::load(&kernels).unwrap();
+    assert_eq!((kernels.kernels, kernels.kernel_cache.as_deref()), (Kernels::Plain, Some("off")));
+    let wrong = environment(&[("HUNYUAN3D_KERNELS", "fast")]);
+    assert!(mistakes(InferConfig::load(&wrong)).contains("HUNYUAN3D_KERNELS"));
+    // Whoever has set where models lie can start a service all the same.
+    InferConfig::load(&environment(&[(MODELS_ENV, "/models")])).unwrap();
     let gpu = environment(&[("CUDA_VISIBLE_DEVICES", "1")]);
     assert_eq!(InferConfig::load(&gpu).unwrap().cuda_visible_devices.as_deref(), Some("1"));
 }

@@ -4,8 +4,10 @@
 //! killed, and a flipped bit in it goes unnoticed until the driver refuses it. So each process gets a folder of its own,
 //! filled from a store whose checksum is verified, and gives back what it compiled by an atomic rename.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, OnceLock};
+use std::time::SystemTime;
 
 use cubecl::config::cache::CacheConfig;
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
@@ -18,19 +20,24 @@ const WITHIN: &str = "cuda/0.10.0/ptx.json.log";
 /// Burn's version is part of what a kept kernel depends on.
 const BURN: &str = "burn-0.21.0";
 
+/// A file in a process's own folder that is locked while the process runs.
+const LOCK: &str = "lock";
+
 struct Kept {
     store: PathBuf,
     own: PathBuf,
+    /// Held for as long as the process runs.
+    _lock: File,
 }
 
 static KEPT: OnceLock<Kept> = OnceLock::new();
 /// Bytes of the own file that the store has.
 static STORED: Mutex<u64> = Mutex::new(0);
 
-/// The folder: `HUNYUAN3D_KERNEL_CACHE`, else below the user's cache folder; empty: none is kept.
+/// The folder: `HUNYUAN3D_KERNEL_CACHE`, else below the user's cache folder; `off`: none is kept.
 fn root() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("HUNYUAN3D_KERNEL_CACHE") {
-        return (!folder.is_empty()).then(|| folder.into());
+    if let Some(folder) = std::env::var_os("HUNYUAN3D_KERNEL_CACHE").filter(|folder| !folder.is_empty()) {
+        return (folder != "off").then(|| folder.into());
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
     let cache = cache.or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
@@ -54,41 +61,55 @@ pub fn keep_compiled(device: usize) {
     static FIRST: Once = Once::new();
     FIRST.call_once(|| {
         let Some(folder) = root().zip(version(device)).map(|(root, version)| root.join(version)) else { return };
-        let own = folder.join(format!("process-{}", std::process::id()));
-        if let Err(error) = prepare(&folder, &own) {
-            tracing::warn!(folder = %folder.display(), %error, "compiled kernels cannot be kept");
-            return;
-        }
+        let (own, lock) = match prepare(&folder) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                tracing::warn!(folder = %folder.display(), %error, "compiled kernels cannot be kept");
+                return;
+            }
+        };
         let configured = std::panic::catch_unwind(|| {
             let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
             config.compilation.cache = Some(CacheConfig::File(own.clone()));
             CubeClRuntimeConfig::set(config);
         });
         if configured.is_ok() {
-            let _ = KEPT.set(Kept { store: folder.join("store"), own });
+            let _ = KEPT.set(Kept { store: folder.join("store"), own, _lock: lock });
         }
     });
 }
 
-fn prepare(folder: &Path, own: &Path) -> std::io::Result<()> {
+/// Makes a folder for this process alone, with what the store has. It is held by the lock that comes with it: process ids tell
+/// nothing where containers share the folder, since each counts its own.
+fn prepare(folder: &Path) -> std::io::Result<(PathBuf, File)> {
     std::fs::create_dir_all(folder)?;
-    // Folders of processes that are gone.
     for entry in std::fs::read_dir(folder)?.flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix("process-")?.parse::<u32>().ok());
-        if process
-            .is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists() || process == std::process::id())
-        {
+        let of_process = entry.file_name().to_str().is_some_and(|name| name.starts_with("process-"));
+        if of_process && !held(&entry.path().join(LOCK)) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let name = format!("process-{}-{}", std::process::id(), since.as_nanos());
+    // Locked before it has the name by which others look for folders that nobody holds.
+    let fresh = folder.join(format!("new-{name}"));
+    std::fs::create_dir(&fresh)?;
+    let lock = File::create(fresh.join(LOCK))?;
+    lock.lock()?;
+    let own = folder.join(name);
+    std::fs::rename(fresh, &own)?;
     let file = own.join(WITHIN);
-    std::fs::create_dir_all(file.parent().unwrap_or(own))?;
+    std::fs::create_dir_all(file.parent().unwrap_or(&own))?;
     if let Some(bytes) = verified(&folder.join("store")) {
         *STORED.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = bytes.len() as u64;
         std::fs::write(file, bytes)?;
     }
-    Ok(())
+    Ok((own, lock))
+}
+
+/// Whether a process that runs holds this lock.
+fn held(lock: &Path) -> bool {
+    File::open(lock).is_ok_and(|lock| lock.try_lock().is_err())
 }
 
 /// What the store holds, if it is whole: a checksum in front, then CubeCL's lines.
@@ -114,7 +135,7 @@ pub fn store_compiled() {
     if length <= *stored {
         return;
     }
-    let outcome = std::fs::read(&file).and_then(|content| write(&kept.store, &content));
+    let outcome = std::fs::read(&file).and_then(|content| write(&kept.store, &kept.own, &content));
     match outcome {
         Ok(()) => *stored = length,
         Err(error) => tracing::warn!(store = %kept.store.display(), %error, "compiled kernels were not kept"),
@@ -122,7 +143,7 @@ pub fn store_compiled() {
 }
 
 /// Adds lines to the store, beside those that another process gave it meanwhile.
-fn write(store: &Path, content: &[u8]) -> std::io::Result<()> {
+fn write(store: &Path, own: &Path, content: &[u8]) -> std::io::Result<()> {
     let earlier = verified(store).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     let mut all = Vec::with_capacity(content.len());
@@ -131,7 +152,7 @@ fn write(store: &Path, content: &[u8]) -> std::io::Result<()> {
             all.extend_from_slice(line);
         }
     }
-    let fresh = store.with_extension(format!("{}", std::process::id()));
+    let fresh = own.join("store");
     let mut bytes = Sha256::digest(&all).to_vec();
     bytes.append(&mut all);
     std::fs::write(&fresh, bytes)?;
@@ -145,7 +166,9 @@ mod tests {
     #[test]
     fn a_store_grows_by_what_is_new_and_a_damaged_one_is_not_believed() {
         let folder = tempfile::tempdir().unwrap();
+        let own = tempfile::tempdir_in(folder.path()).unwrap();
         let store = folder.path().join("store");
+        let write = |store: &Path, content: &[u8]| super::write(store, own.path(), content);
         assert!(verified(&store).is_none());
         write(&store, b"one\ntwo\n").unwrap();
         // Another process, that began before; its last line was cut off.
@@ -161,6 +184,20 @@ mod tests {
         write(&store, b"four\n").unwrap();
         assert_eq!(verified(&store).unwrap(), b"four\n");
         // No temporary file is left.
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(own.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn containers_that_share_the_folder_leave_each_other_alone() {
+        // As in containers, both have the same process id.
+        let folder = tempfile::tempdir().unwrap();
+        let (first, first_lock) = prepare(folder.path()).unwrap();
+        let (second, _second_lock) = prepare(folder.path()).unwrap();
+        assert_ne!(first, second);
+        assert!(first.join(WITHIN).parent().unwrap().is_dir() && second.is_dir());
+        // What a process left that was killed goes with the next start.
+        drop(first_lock);
+        let (third, _third_lock) = prepare(folder.path()).unwrap();
+        assert!(!first.exists() && second.is_dir() && third.is_dir());
     }
 }
