@@ -58,7 +58,7 @@ impl<B: Kernels> Dino<B> {
                 // Of training; it must be there all the same.
                 weights.host("mask_token", &[1, width])?;
             }
-            let (class, grid) = tokens_of_place(weights, dino, side)?;
+            let [class, grid] = tokens_of_place(weights, dino, side)?;
             Ok((patch_projection(weights, dino)?, class, grid))
         })?;
         let blocks = weights.within("encoder.layer", |weights| {
@@ -100,7 +100,7 @@ fn tokens_of_place<B: Kernels>(
     weights: &mut Weights<'_, B>,
     dino: &DinoConfig,
     side: usize,
-) -> Result<(Param<Tensor<B, 3>>, Param<Tensor<B, 3>>), ModelError> {
+) -> Result<[Param<Tensor<B, 3>>; 2], ModelError> {
     let (width, from) = (dino.hidden_size, dino.position_patches());
     let (class, positions) = ([1, 1, width], [1, from * from + 1, width]);
     if weights.are_on_device() {
@@ -110,7 +110,7 @@ fn tokens_of_place<B: Kernels>(
         let class = weights.param("cls_token", class)?.val();
         let positions = weights.param("position_embeddings", positions)?.val();
         let grid = positions.clone().narrow(1, 1, side * side);
-        return Ok((derived(class + positions.narrow(1, 0, 1)), derived(grid)));
+        return Ok([derived(class + positions.narrow(1, 0, 1)), derived(grid)]);
     }
     // Summed and interpolated in float32, whatever the network's precision.
     let class = weights.host("cls_token", &class)?;
@@ -119,7 +119,7 @@ fn tokens_of_place<B: Kernels>(
     let class: Vec<f32> = class.iter().zip(own).map(|(token, position)| token + position).collect();
     let grid = if from == side { grid.to_vec() } else { bicubic(grid, from, side, width) };
     let class = derived(weights.constant(class, [1, 1, width]));
-    Ok((class, derived(weights.constant(grid, [1, side * side, width]))))
+    Ok([class, derived(weights.constant(grid, [1, side * side, width]))])
 }
 
 fn patch_projection<B: Kernels>(weights: &mut Weights<'_, B>, dino: &DinoConfig) -> Result<Linear<B>, ModelError> {

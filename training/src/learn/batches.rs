@@ -110,7 +110,7 @@ fn read(folder: &Path, index: u64) -> anyhow::Result<Vec<Sample>> {
         data::write_one(&plan, index, folder)?;
     }
     let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    Ok(shard::decode(&bytes).with_context(|| format!("{} is damaged; remove it", path.display()))?)
+    shard::decode(&bytes).with_context(|| format!("{} is damaged; remove it", path.display()))
 }
 
 type Example = (Vec<f32>, Vec<f32>, Vec<f32>);
