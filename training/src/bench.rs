@@ -38,7 +38,7 @@ pub fn field(
     let solid = family.solid(seed);
     let (_, shown) = picture(&solid, family, seed, 0, side)?;
     let picture = Picture::new(side, side, shown.as_raw().clone())?;
-    let request = Request { resolution: Some(RESOLUTION), steps: Some(1), ..Request::default() };
+    let request = Request { resolution: Some(RESOLUTION), ..Request::default() };
     let field = engine.generate(&picture, &request, &mut Silent)?;
     Ok((solid, shown, field))
 }

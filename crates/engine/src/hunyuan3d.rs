@@ -183,7 +183,7 @@ impl Engine for Hunyuan3d {
         let resolution = request.resolution.unwrap_or(self.resolution);
         check_resolution(resolution)?;
         let steps = request.steps.unwrap_or_else(|| config.default_steps()).clamp(1, MOST_STEPS);
-        let guidance = request.guidance.unwrap_or(GUIDANCE);
+        let guidance = request.guidance.or(config.own.guidance.map(|own| own as f32)).unwrap_or(GUIDANCE);
         let pixels = RgbaImage::from_raw(picture.width, picture.height, picture.rgba.clone());
         let pixels =
             pixels.ok_or_else(|| EngineError::new(EngineErrorKind::Unsupported, "the picture has no pixels"))?;
@@ -206,7 +206,7 @@ impl Engine for Hunyuan3d {
             engine: NAME.to_owned(),
             model: self.label.clone(),
             weights_sha256: Some(self.sha256.clone()),
-            seed: request.seed,
+            seed: config.own.noise_seed.unwrap_or(request.seed),
             steps,
             guidance,
             // FlashVDM rounds what was asked for.

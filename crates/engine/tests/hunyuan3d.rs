@@ -58,6 +58,42 @@ fn a_field_says_what_made_it_and_options_out_of_range_are_refused() {
 }
 
 #[test]
+fn a_checkpoint_may_say_how_it_wants_to_be_run() {
+    let plain = spec("fast");
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(&plain.folder).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let config = std::fs::read_to_string(plain.folder.join("config.yaml")).unwrap();
+    let with = |own: &str| {
+        std::fs::write(folder.path().join("config.yaml"), format!("{config}\norfeas:\n{own}")).unwrap();
+        Hunyuan3d::load(&ModelSpec { folder: folder.path().to_owned(), ..plain.clone() }, 32, &mut |_| {})
+    };
+    let mut engine = with("  steps: 2\n  most_steps: 3\n  guidance: 2.5\n  noise_seed: 9\n").unwrap();
+    let made = |engine: &mut Hunyuan3d, seed: u64| {
+        engine.generate(&picture(), &Request { seed, ..Request::default() }, &mut Silent).unwrap()
+    };
+    let field = made(&mut engine, 1);
+    assert_eq!((field.provenance.steps, field.provenance.seed), (2, 9));
+    assert!((field.provenance.guidance - 2.5).abs() < f32::EPSILON);
+    assert_eq!(field, made(&mut engine, 7), "one noise, whatever the seed");
+    let mut other = Hunyuan3d::load(&plain, 32, &mut |_| {}).unwrap();
+    let asked = Request { seed: 9, steps: Some(2), guidance: Some(2.5), ..Request::default() };
+    assert_eq!(field.grid, other.generate(&picture(), &asked, &mut Silent).unwrap().grid);
+    let more = engine.generate(&picture(), &Request { steps: Some(4), ..Request::default() }, &mut Silent);
+    let more = more.err().unwrap();
+    assert_eq!(more.kind(), EngineErrorKind::Unsupported);
+    assert!(more.to_string().contains("from 1 to 3"), "{more}");
+    for (own, word) in
+        [("  steps: 0\n", "at least 1"), ("  steps: 4\n  most_steps: 3\n", "most_steps"), ("  lora: 1\n", "lora")]
+    {
+        let error = with(own).err().unwrap();
+        assert_eq!(error.kind(), EngineErrorKind::Unavailable);
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}
+
+#[test]
 fn what_cannot_fit_is_refused_with_the_numbers_before_it_begins() {
     let within = |limit: u64| ModelSpec { memory: Some(Budget { limit, card: 8 << 30 }), ..spec("base") };
     let error = Hunyuan3d::load(&within(64 << 20), 32, &mut |_| {}).err().unwrap();

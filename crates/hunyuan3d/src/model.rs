@@ -220,10 +220,11 @@ impl<B: Kernels> Model<B> {
         Ok(Condition { projected: self.denoiser()?.project_condition(condition) })
     }
 
-    /// The latents that a seed begins with.
+    /// The latents that a seed begins with; those of the checkpoint's own seed, where it has one.
     #[must_use]
     pub fn noise(&self, seed: u64) -> Latents {
         let vae = &self.config.vae;
+        let seed = self.config.own.noise_seed.unwrap_or(seed);
         Latents { step: 0, values: noise::normal(seed, vae.num_latents * vae.embed_dim) }
     }
 
@@ -242,8 +243,9 @@ impl<B: Kernels> Model<B> {
     ) -> Result<Tensor<B, 3>, ModelError> {
         /// The contract's own bound is far below.
         const MOST_STEPS: u32 = 10_000;
-        if steps == 0 || steps > MOST_STEPS {
-            return Err(ModelError::request(format!("{steps} steps are not from 1 to {MOST_STEPS}")));
+        let most = self.config.own.most_steps.unwrap_or(MOST_STEPS);
+        if steps == 0 || steps > most {
+            return Err(ModelError::request(format!("{steps} steps are asked for; this model takes from 1 to {most}")));
         }
         let schedule = Schedule::new(&self.config.scheduler, steps);
         let shape = [1, self.config.vae.num_latents, self.config.vae.embed_dim];

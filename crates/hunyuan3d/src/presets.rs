@@ -2,7 +2,8 @@
 
 use crate::ModelError;
 use crate::config::{
-    ConditionerConfig, DenoiserConfig, DinoConfig, ImageProcessorConfig, ModelConfig, SchedulerConfig, VaeConfig, Views,
+    ConditionerConfig, DenoiserConfig, DinoConfig, ImageProcessorConfig, ModelConfig, OwnConfig, SchedulerConfig,
+    VaeConfig, Views,
 };
 
 /// The presets by name.
@@ -68,5 +69,5 @@ pub fn preset(name: &str) -> Result<ModelConfig, ModelError> {
     let image_processor =
         ImageProcessorConfig { size: 512, border_ratio: None, multi_view: matches!(views, Views::Several(_)) };
     let conditioner = ConditionerConfig { dino, image_size: 518, use_cls_token: true, views };
-    Ok(ModelConfig { denoiser, vae, conditioner, scheduler, image_processor })
+    Ok(ModelConfig { denoiser, vae, conditioner, scheduler, image_processor, own: OwnConfig::default() })
 }

@@ -13,8 +13,6 @@ use orfeas_hunyuan3d::weights::Weights;
 
 /// How steeply occupancy goes from 0 to 1 at the surface: `sigmoid(-STEEPNESS · distance)`.
 pub const STEEPNESS: f32 = 50.0;
-/// The seed of the noise that every shape begins with: the model is made for this one.
-pub const NOISE_SEED: u64 = 0;
 
 /// The whole network.
 #[derive(Debug)]
@@ -36,7 +34,7 @@ impl<B: Kernels> Network<B> {
         let denoiser = weights.within("model", |weights| Denoiser::load(weights, &config.denoiser))?;
         let vae = weights.within("vae", |weights| ShapeVae::load(weights, &config.vae))?;
         let (tokens, channels) = (config.vae.num_latents, config.vae.embed_dim);
-        let noise = orfeas_hunyuan3d::noise::normal(NOISE_SEED, tokens * channels);
+        let noise = orfeas_hunyuan3d::noise::normal(config.own.noise_seed.unwrap_or(0), tokens * channels);
         let noise = weights.constant(noise, [1, tokens, channels]);
         weights.finish()?;
         Ok(Self { conditioner, denoiser, vae, noise, guided: config.denoiser.guidance_embed })

@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -11,7 +12,7 @@ use burn::tensor::{DType, Tensor};
 use orfeas_hunyuan3d::config::ModelConfig;
 use orfeas_hunyuan3d::kernels::Kernels;
 
-use super::batches::Batches;
+use super::batches::{Batch, Batches};
 use super::parameters::Layout;
 use super::plan::Plan;
 use super::state::{State, learn};
@@ -73,11 +74,11 @@ impl Run<'_> {
             false => State::first(&layout, self.plan.seed, device),
         };
         println!("{} parameters, step {} of {}", layout.count(), state.step, self.plan.steps);
-        let mut batches = Batches::new(&self.plan, state.step, &config.image_processor, &self.data)?;
+        let batches = ahead(Batches::new(&self.plan, state.step, &config.image_processor, &self.data)?, state.step);
         let mut losses: Vec<Tensor<B::InnerBackend, 1>> = Vec::new();
         let (began, mut last) = (Instant::now(), Instant::now());
         while state.step < self.plan.steps && self.time.is_none_or(|time| began.elapsed() < time) {
-            let batch = batches.batch(state.step)?;
+            let batch = batches.recv().context("the batches ended early")??;
             losses.push(learn::<B>(&mut state, batch, &self.plan, &config, self.dtype)?);
             if state.step.is_multiple_of(self.log_every) || state.step == self.plan.steps {
                 let count = losses.len();
@@ -118,6 +119,24 @@ impl Run<'_> {
         fs::rename(part, folder.join("model.fp16.safetensors"))?;
         Ok(folder)
     }
+}
+
+/// Batches from a step on, made while the steps before them run.
+fn ahead(mut batches: Batches, step: u64) -> Receiver<anyhow::Result<Batch>> {
+    let (send, receive) = sync_channel(2);
+    std::thread::spawn(move || {
+        let mut step = step;
+        // Ends when nobody wants more, or when there are none.
+        loop {
+            let batch = batches.batch(step);
+            let last = batch.is_err();
+            if send.send(batch).is_err() || last {
+                return;
+            }
+            step += 1;
+        }
+    });
+    receive
 }
 
 fn mean<B: burn::tensor::backend::Backend>(losses: Vec<Tensor<B, 1>>) -> anyhow::Result<f64> {

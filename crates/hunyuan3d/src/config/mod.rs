@@ -5,6 +5,7 @@
 
 mod conditioner;
 mod denoiser;
+mod own;
 mod processor;
 mod scheduler;
 mod section;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 pub use conditioner::{Activation, ConditionerConfig, DinoConfig, Views};
 pub use denoiser::DenoiserConfig;
+pub use own::OwnConfig;
 pub use processor::ImageProcessorConfig;
 pub use scheduler::SchedulerConfig;
 pub use vae::VaeConfig;
@@ -39,6 +41,8 @@ pub struct ModelConfig {
     pub scheduler: SchedulerConfig,
     /// How a picture becomes the encoder's input.
     pub image_processor: ImageProcessorConfig,
+    /// How a checkpoint of ours wants to be run.
+    pub own: OwnConfig,
 }
 
 impl ModelConfig {
@@ -74,6 +78,7 @@ impl ModelConfig {
             conditioner: ConditionerConfig::from_section(Section::take(&mut root, "conditioner")?)?,
             scheduler: SchedulerConfig::from_section(Section::take(&mut root, "scheduler")?)?,
             image_processor: ImageProcessorConfig::from_section(Section::take(&mut root, "image_processor")?)?,
+            own: OwnConfig::from_value(root.remove("orfeas"))?,
         };
         // The pipeline's class says nothing that the parts do not, but another one would run them differently.
         if root.contains_key("pipeline") {
@@ -139,13 +144,14 @@ impl ModelConfig {
         format!("{base}{suffix}")
     }
 
-    /// Sampling steps where nobody says: the reference's own examples for each kind of schedule.
+    /// Sampling steps where nobody says: the checkpoint's own, or the reference's examples for each kind of schedule.
     #[must_use]
     pub fn default_steps(&self) -> u32 {
-        match &self.scheduler {
+        let examples = match &self.scheduler {
             SchedulerConfig::Consistency { .. } => 5,
             SchedulerConfig::FlowMatchEuler { .. } => 50,
-        }
+        };
+        self.own.steps.unwrap_or_else(|| examples.min(self.own.most_steps.unwrap_or(examples)))
     }
 }
 
