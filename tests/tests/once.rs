@@ -39,6 +39,8 @@ async fn the_same_job_twice_is_the_first_one() {
     let pipeline = Setup::default().start().await;
     let twice = job("twice");
     let first = pipeline.submit(&twice, "{}", pictures::disc(64)).await;
+    // Of two that are in hand at the same time, which is the first is nobody's promise; that they are one, the next test sees.
+    assert_eq!(pipeline.events.wait("the job", |events| job_of_sequence(events, first)).await, twice);
     let second = pipeline.submit(&twice, r#"{"formats":["obj"]}"#, pictures::ring(64, 3)).await;
     assert_ne!(first, second);
     let completed = pipeline.only_completed(&twice).await;
