@@ -1,6 +1,6 @@
 //! Shards on disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use orfeas_shapes::sample::{Sample, SampleOptions};
@@ -59,13 +59,19 @@ pub fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     (0..plan.count.div_ceil(plan.per_shard)).try_for_each(|index| write_one(plan, index, out))
 }
 
+/// A shard's file in its folder.
+#[must_use]
+pub fn shard_path(folder: &Path, index: u64) -> PathBuf {
+    folder.join(format!("shard-{index:05}.bin"))
+}
+
 /// Writes one of a plan's shards, or keeps it where it is there.
 ///
 /// # Errors
 /// As [`write`].
 pub fn write_one(plan: &Plan, index: u64, out: &Path) -> anyhow::Result<()> {
     plan.check()?;
-    let path = out.join(format!("shard-{index:05}.bin"));
+    let path = shard_path(out, index);
     if path.exists() {
         return Ok(());
     }
@@ -80,7 +86,7 @@ pub fn write_one(plan: &Plan, index: u64, out: &Path) -> anyhow::Result<()> {
         })
         .collect::<Result<Vec<_>, ShapeError>>()?;
     // Under another name first: a file of this name is whole.
-    let part = out.join(format!("shard-{index:05}.tmp"));
+    let part = path.with_extension("tmp");
     std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
     Ok(std::fs::rename(&part, &path)?)
 }

@@ -1,7 +1,7 @@
 //! What each step learns from: chosen samples, some mirrored, some of their points.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::Context;
@@ -97,12 +97,8 @@ impl Batches {
     }
 }
 
-fn shard_path(folder: &Path, index: u64) -> PathBuf {
-    folder.join(format!("shard-{index:05}.bin"))
-}
-
 fn read(folder: &Path, index: u64) -> anyhow::Result<Vec<Sample>> {
-    let path = shard_path(folder, index);
+    let path = data::shard_path(folder, index);
     if !path.exists() {
         let families = FAMILIES.iter().filter(|family| !family.held_out).collect();
         let count = (index + 1) * PER_SHARD;

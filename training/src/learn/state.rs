@@ -47,11 +47,14 @@ impl<B: Backend> State<B> {
     /// Before the first step.
     pub fn first(layout: &Layout, seed: u64, device: &B::Device) -> Self {
         let count = layout.count();
-        let on_device = |values: Vec<f32>| tensor::<B, 1>(values, [count], device, DType::F32);
-        let weights = on_device(layout.first(seed));
+        let weights = tensor::<B, 1>(layout.first(seed), [count], device, DType::F32);
         let zeros = || Tensor::<B, 1>::zeros([count], (device, DType::F32));
-        let vectors = [weights.clone(), zeros(), zeros(), weights];
-        Self { step: 0, vectors, decayed: on_device(layout.decayed()), layout: layout.clone() }
+        Self::of(layout, 0, [weights.clone(), zeros(), zeros(), weights], device)
+    }
+
+    fn of(layout: &Layout, step: u64, vectors: [Tensor<B, 1>; 4], device: &B::Device) -> Self {
+        let decayed = tensor::<B, 1>(layout.decayed(), [layout.count()], device, DType::F32);
+        Self { step, vectors, decayed, layout: layout.clone() }
     }
 
     /// The mean of weights: what is shipped.
@@ -106,8 +109,7 @@ impl<B: Backend> State<B> {
             Ok(tensor(values, [count], device, DType::F32))
         };
         let [weights, first, second, mean] = VECTORS.map(vector);
-        let vectors = [weights?, first?, second?, mean?];
-        Ok(Self { vectors, step, ..Self::first(layout, plan.seed, device) })
+        Ok(Self::of(layout, step, [weights?, first?, second?, mean?], device))
     }
 
     /// One step along a gradient.
