@@ -46,27 +46,36 @@ def read_shard(path, side):
 
 
 class Samples:
-    """A ring of the window's samples on the device, filled from shards as they are written by `orfeas-train data`."""
+    """Samples on the device, filled from shards as they are written by `orfeas-train data`.
 
-    def __init__(self, folder, plan, step, side, device):
-        self.plan, self.device, self.side = plan, device, side
-        self.first = window_begin(plan, step) // PER_SHARD
-        self.size = -(-(plan["window"] + 2 * PER_SHARD) // PER_SHARD) * PER_SHARD
+    Of `world` processes each keeps every `world`-th shard, and all draw alike from their own.
+    """
+
+    def __init__(self, folder, plan, step, side, device, rank=0, world=1):
+        self.plan, self.device, self.rank, self.world = plan, device, rank, world
+        begin, _ = self._window(step)
+        self.end = begin // PER_SHARD * PER_SHARD
+        self.size = (-(-plan["window"] // (world * PER_SHARD)) + 2) * PER_SHARD
         self.ring = None
-        self.end = self.first * PER_SHARD
         self.waited = 0.0
         self.ready = queue.Queue(16)
         self.pool = ThreadPoolExecutor(6)
-        last = -(-(window_begin(plan, plan["steps"]) + plan["window"]) // PER_SHARD)
-        self.thread = threading.Thread(target=self._read, args=(Path(folder), range(self.first, last)), daemon=True)
+        last = -(-self._window(plan["steps"])[1] // PER_SHARD)
+        shards = range(self.end // PER_SHARD, last)
+        self.thread = threading.Thread(target=self._read, args=(Path(folder), shards, side), daemon=True)
         self.thread.start()
 
-    def _read(self, folder, shards):
+    def _window(self, step):
+        """The samples that a step may choose from, counted in this process's own: from, and to before."""
+        begin, end = window(self.plan, step)
+        return begin // self.world, end // self.world
+
+    def _read(self, folder, shards, side):
         def one(index):
-            path = folder / f"shard-{index:05}.bin"
+            path = shard_path(folder, index * self.world + self.rank)
             while not path.exists():
                 time.sleep(0.05)
-            return read_shard(path, self.side)
+            return read_shard(path, side)
 
         pending = []
         for index in shards:
@@ -78,8 +87,8 @@ class Samples:
 
     def batch(self, step):
         """A step's pictures `[batch, 3, side, side]`, points `[batch, points, 3]` and occupancy `[batch, points]`."""
-        begin, window = window_begin(self.plan, step), self.plan["window"]
-        while self.end < begin + window:
+        begin, end = self._window(step)
+        while self.end < end:
             started = time.monotonic()
             parts = [torch.from_numpy(part).to(self.device) for part in self.ready.get()]
             self.waited += time.monotonic() - started
@@ -89,10 +98,10 @@ class Samples:
             for ring, part in zip(self.ring, parts):
                 ring[at : at + part.shape[0]] = part
             self.end += PER_SHARD
-        random = torch.Generator(self.device).manual_seed(self.plan["seed"] * 1_000_003 + step)
+        random = torch.Generator(self.device).manual_seed((self.plan["seed"] * 1_000_003 + step) * self.world + self.rank)
         draw = lambda high, *shape: torch.randint(high, shape, generator=random, device=self.device)
-        batch, count = self.plan["batch"], self.plan["points"]
-        chosen = (begin + draw(window, batch)) % self.size
+        batch, count = self.plan["batch"] // self.world, self.plan["points"]
+        chosen = (begin + draw(end - begin, batch)) % self.size
         pictures, points, distances = (ring[chosen] for ring in self.ring)
         # Near the surface and anywhere take turns in a sample; so they do here.
         near = torch.arange(count, device=self.device) % 2
@@ -103,11 +112,53 @@ class Samples:
         mirrored = draw(2, batch).bool()
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures).float() / 255.0
         points[..., 0] = torch.where(mirrored[:, None], -points[..., 0], points[..., 0])
-        mean = torch.tensor(MEAN, device=self.device)[:, None, None]
-        deviation = torch.tensor(DEVIATION, device=self.device)[:, None, None]
-        return (pictures - mean) / deviation, points, occupancy
+        if self.plan["colours"]:
+            pictures = recoloured(pictures, lambda: torch.rand(batch, 1, 1, 1, generator=random, device=self.device))
+        return normalised(pictures), points, occupancy
 
 
-def window_begin(plan, step):
-    """The first sample that a step may choose; the window follows it."""
-    return step * plan["batch"] // plan["reuse"]
+def recoloured(pictures, rand):
+    """Another light and other dyes: what is white stays white, so that the ground of a cut-out does."""
+    dark = 1.0 - pictures
+    gains = torch.cat([0.8 + 0.35 * rand() for _ in range(3)], 1)
+    dark = dark.clamp(min=1e-6) ** torch.exp(0.6 * (rand() - 0.5)) * gains
+    grey = dark.mean(1, keepdim=True)
+    return 1.0 - torch.where(rand() < 0.08, grey, dark).clamp(0.0, 1.0)
+
+
+def normalised(pictures):
+    mean = torch.tensor(MEAN, device=pictures.device)[:, None, None]
+    deviation = torch.tensor(DEVIATION, device=pictures.device)[:, None, None]
+    return (pictures - mean) / deviation
+
+
+def shard_path(folder, index):
+    return folder / f"shard-{index:05}.bin"
+
+
+def window(plan, step):
+    """The samples that a step may choose from: from, and to before. It begins small, grows to `window`, then moves on."""
+    end = plan["first"] + step * plan["batch"] // plan["reuse"]
+    return max(end - plan["window"], 0), end
+
+
+class Judged:
+    """Objects that are not learned from, and how well they are predicted."""
+
+    def __init__(self, folder, side, device):
+        shards = [read_shard(path, side) for path in sorted(Path(folder).glob("shard-*.bin"))]
+        self.device = device
+        self.pictures, self.points, self.distances = (torch.from_numpy(np.concatenate(part)) for part in zip(*shards))
+
+    @torch.no_grad()
+    def score(self, logits_of, batch=64):
+        """Mean over objects of the intersection over union, at the points that lie anywhere in the box."""
+        scores = []
+        for at in range(0, self.pictures.shape[0], batch):
+            part = slice(at, at + batch)
+            pictures = normalised(self.pictures[part].to(self.device).float() / 255.0)
+            points = self.points[part, 1::2].to(self.device).float() / STEPS
+            truth = self.distances[part, 1::2].to(self.device) < 0
+            said = logits_of(pictures, points) > 0
+            scores.append((truth & said).sum(1) / (truth | said).sum(1).clamp(min=1))
+        return torch.cat(scores).mean().item()

@@ -1,36 +1,41 @@
 #!/usr/bin/env python3
-"""Trains the starter model in PyTorch: the same network, data, loss and optimiser as `orfeas-train train`.
+"""Trains the starter model in PyTorch: the network, data and loss of `orfeas-train train`, on one GPU or several.
 
     orfeas-train data --count N --out DATA &        # shards, made while they are learned from
     training/pytorch/train.py --first FIRST --noise NOISE --data DATA --folder RUN --minutes 9
+    torchrun --nproc-per-node 2 training/pytorch/train.py ...   # the batch shared among two GPUs
 
 FIRST is a checkpoint folder: `orfeas-train train --minutes 0 ...` leaves one with first weights (`RUN/model`), and a run that
 was carried elsewhere goes on from its `model` with `--begin N`. In one place a run goes on from `RUN/state.pt` by itself.
 NOISE is what `orfeas model trace FIRST --steps 1 --image PICTURE -o NOISE` writes: every shape begins with its latents_0.
+A number in the file `RUN/steps` moves the run's end while it runs: how long a lent GPU stays shows only then.
+`--judge DIR` (several times) names shards of held-out objects; `RUN/log.jsonl` says how well they are predicted.
 """
 
 import argparse
 import json
 import math
+import os
 import shutil
 import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 import yaml
+from muon import Muon
 from network import Network
 from safetensors.torch import load_file, save_file
-from samples import Samples
+from samples import Judged, Samples
 
 BETAS = (0.9, 0.98)
-LAST = 0.01
 
 
 def rate(plan, step, since):
-    """Up in a line from where the optimiser began, down along a cosine to a hundredth."""
-    share = min(step / plan["steps"], 1.0)
-    down = LAST + (1.0 - LAST) * 0.5 * (1.0 + math.cos(math.pi * share))
-    return plan["learning_rate"] * min((step - since + 1) / plan["warm_up"], 1.0) * down
+    """Up in a line from where the optimiser began, level, then down in a line to nothing (Hägele et al. 2024)."""
+    up = (step - since + 1) / max(plan["warm_up"], 1)
+    down = (plan["steps"] - step) / max(plan["down"] * plan["steps"], 1)
+    return plan["learning_rate"] * max(min(up, down, 1.0), 0.0)
 
 
 def export(mean, source, folder):
@@ -47,93 +52,157 @@ def arguments():
     parser.add_argument("--first", type=Path, required=True, help="checkpoint folder with the first weights")
     parser.add_argument("--noise", type=Path, required=True, help="safetensors with latents_0 (orfeas model trace)")
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--judge", type=Path, action="append", default=[], help="shards of objects that are not learned from")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--begin", type=int, default=0, help="steps that the first weights have behind them")
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--log-every", type=int, default=100)
+    parser.add_argument("--judge-every", type=int, default=2000)
     parser.add_argument("--save-every", type=int, default=5000)
     for name, kind, value in [
-        ("steps", int, 50_000), ("batch", int, 128), ("points", int, 2048), ("learning-rate", float, 4e-4),
-        ("warm-up", int, 1000), ("weight-decay", float, 0.01), ("clip", float, 1.0), ("mean-decay", float, 0.9995),
-        ("window", int, 8192), ("reuse", int, 32), ("seed", int, 7),
+        ("optimiser", str, "adamw"), ("muon-ratio", float, 2.0), ("steps", int, 50_000), ("batch", int, 128), ("points", int, 2048), ("learning-rate", float, 4e-4),
+        ("warm-up", int, 1000), ("down", float, 0.3), ("weight-decay", float, 0.01), ("clip", float, 1.0),
+        ("mean-decay", float, 0.9995), ("first-samples", int, 4096), ("window", int, 131_072), ("reuse", int, 32), ("colours", int, 1),
+        ("seed", int, 7),
     ]:
         parser.add_argument(f"--{name}", type=kind, default=value)
     return parser.parse_args()
 
 
+def optimisers_of(plan, p, device):
+    """By what each parameter is: matrices that mix channels may go to Muon, all others to AdamW."""
+    matrix = {name: value.dim() > 1 and name.endswith(".weight") for name, value in p.items()}
+    # What modulates begins as nothing; the first and last layers speak to something other than channels.
+    apart = ("modulation", "_mod.lin", "patch_embeddings", "latent_in", "time_in", "guidance_in", "final_layer", "query_proj", "output_proj")
+    mixing = [name for name in p if plan["optimiser"] == "muon" and matrix[name] and not any(part in name for part in apart)]
+    groups = [
+        {"params": [p[name] for name in p if matrix[name] and name not in mixing], "weight_decay": plan["weight_decay"]},
+        {"params": [p[name] for name in p if not matrix[name]], "weight_decay": 0.0},
+    ]
+    optimisers = [torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=1e-8, fused=device.type == "cuda")]
+    if mixing:
+        optimisers.append(Muon([p[name] for name in mixing], plan["muon_ratio"], weight_decay=plan["weight_decay"]))
+    return optimisers
+
+
 def main():
     options = arguments()
-    names = "steps batch points learning_rate warm_up weight_decay clip mean_decay window reuse seed".split()
-    plan = {name: getattr(options, name) for name in names}
-    device = torch.device(options.device)
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    device = torch.device(options.device, int(os.environ.get("LOCAL_RANK", 0)) if options.device == "cuda" else None)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    if world > 1:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    names = "optimiser muon_ratio steps batch points learning_rate warm_up down weight_decay clip mean_decay window reuse colours seed".split()
+    plan = {name: getattr(options, name) for name in names} | {"first": options.first_samples}
     torch.backends.cuda.matmul.allow_tf32 = True
     config = yaml.safe_load((options.first / "config.yaml").read_text())
     network = Network(config)
     side = config["conditioner"]["params"]["main_image_encoder"]["kwargs"]["image_size"]
-    p = {name: value.float().to(device).requires_grad_() for name, value in load_file(options.first / "model.fp16.safetensors").items()}
+    weights = load_file(options.first / "model.fp16.safetensors")
+    p = {name: value.float().to(device).requires_grad_() for name, value in weights.items()}
     mean = {name: value.detach().clone() for name, value in p.items()}
     noise = load_file(options.noise)["latents_0"].to(device).reshape(1, config["vae"]["params"]["num_latents"], -1)
-    matrices = [value for name, value in p.items() if value.dim() > 1 and name.endswith(".weight")]
-    others = [value for name, value in p.items() if not (value.dim() > 1 and name.endswith(".weight"))]
-    groups = [{"params": matrices, "weight_decay": plan["weight_decay"]}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=1e-8, fused=device.type == "cuda")
+    optimisers = optimisers_of(plan, p, device)
     options.folder.mkdir(parents=True, exist_ok=True)
     state, step, since = options.folder / "state.pt", options.begin, options.begin
     if state.exists():
         kept = torch.load(state, map_location=device, weights_only=True)
-        if kept["plan"] | {"steps": plan["steps"]} != plan:
+        if kept["plan"] | {"steps": plan["steps"], "down": plan["down"]} != plan:
             raise SystemExit(f"{state} is of another plan: {kept['plan']}")
         step, since = kept["step"], kept["since"]
-        optimiser.load_state_dict(kept["optimiser"])
+        for optimiser, own in zip(optimisers, kept["optimisers"]):
+            optimiser.load_state_dict(own)
         with torch.no_grad():
             for name in p:
                 p[name].copy_(kept["weights"][name])
                 mean[name].copy_(kept["mean"][name])
 
-    def loss_of(pictures, points, occupancy, guidance):
+    def logits_of(p, pictures, points, guidance):
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits = network.logits(p, pictures, noise, points, guidance)
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), occupancy)
+            return network.logits(p, pictures, noise, points, guidance).float()
+
+    def loss_of(pictures, points, occupancy, guidance):
+        return torch.nn.functional.binary_cross_entropy_with_logits(logits_of(p, pictures, points, guidance), occupancy)
 
     compiled = loss_of if options.no_compile else torch.compile(loss_of)
-    samples = Samples(options.data, plan, step, side, device)
+    samples = Samples(options.data, plan, step, side, device, rank, world)
+    judged = {folder.name: Judged(folder, side, device) for folder in options.judge if rank == 0}
 
     def save():
         weights = {name: value.detach() for name, value in p.items()}
-        kept = {"plan": plan, "step": step, "since": since, "optimiser": optimiser.state_dict(), "weights": weights, "mean": mean}
-        torch.save(kept, state.with_suffix(".tmp"))
+        kept = {"plan": plan, "step": step, "since": since, "weights": weights, "mean": mean}
+        torch.save(kept | {"optimisers": [optimiser.state_dict() for optimiser in optimisers]}, state.with_suffix(".tmp"))
         state.with_suffix(".tmp").rename(state)
         export(mean, options.first, options.folder / "model")
 
+    def say(line):
+        print(json.dumps(line), flush=True)
+        with (options.folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+    def judge():
+        usual = torch.tensor(float(config["orfeas"]["guidance"]), device=device)
+        scores = {name: one.score(lambda pictures, points: logits_of(mean, pictures, points, usual)) for name, one in judged.items()}
+        say({"step": step, "iou": scores})
+
+    def goes_on():
+        # All processes stop at the same step, and where the first one says.
+        end = options.folder / "steps"
+        steps = int(end.read_text()) if rank == 0 and end.exists() else plan["steps"]
+        time_is_up = time.monotonic() - began > 60 * options.minutes
+        said = torch.tensor([step if time_is_up else steps, steps], device=device)
+        if world > 1:
+            dist.broadcast(said, 0)
+        stop, plan["steps"] = said.tolist()
+        return step < stop
+
     total, count, began, last = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
-    while step < plan["steps"] and time.monotonic() - began < 60 * options.minutes:
-        for group in optimiser.param_groups:
-            group["lr"] = rate(plan, step, since)
-        guidance = torch.rand((), generator=torch.Generator().manual_seed(plan["seed"] + step)).mul(9).add(1).to(device)
+    while step < plan["steps"] and (step % 20 > 0 or goes_on()):
+        for optimiser in optimisers:
+            for group in getattr(optimiser, "param_groups", []):
+                group["lr"] = rate(plan, step, since)
+            optimiser.lr = rate(plan, step, since)
+        random = torch.Generator(device).manual_seed(plan["seed"] + step)
+        guidance = torch.rand((), generator=random, device=device).mul(9).add(1)
         loss = compiled(*samples.batch(step), guidance)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        gradients = torch.autograd.grad(loss, list(p.values()))
+        if world > 1:
+            flat = torch.cat([gradient.flatten() for gradient in gradients] + [loss.detach()[None]])
+            dist.all_reduce(flat, dist.ReduceOp.AVG if device.type == "cuda" else dist.ReduceOp.SUM)
+            flat = flat if device.type == "cuda" else flat / world
+            parts = flat.split([value.numel() for value in p.values()] + [1])
+            gradients, loss = [part.view_as(value) for part, value in zip(parts, p.values())], parts[-1][0]
+        for value, gradient in zip(p.values(), gradients):
+            value.grad = gradient
         torch.nn.utils.clip_grad_norm_(p.values(), plan["clip"])
-        optimiser.step()
+        for optimiser in optimisers:
+            optimiser.step()
         keep = min(plan["mean_decay"], (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(list(mean.values()), list(p.values()), 1.0 - keep)
         total, count, step = total + loss.detach(), count + 1, step + 1
+        if rank > 0:
+            continue
         if step % options.log_every == 0 or step == plan["steps"]:
             value, seconds = total.item() / count, (time.monotonic() - last) / count
             if not math.isfinite(value):
                 raise SystemExit(f"the loss became {value}: a lower learning rate may mend that")
-            line = {"step": step, "loss": value, "rate": rate(plan, step, since), "seconds": seconds, "waited": samples.waited}
-            print(json.dumps(line), flush=True)
-            with (options.folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
+            made = samples.end * world
+            say({"step": step, "loss": value, "rate": rate(plan, step, since), "seconds": seconds, "samples": made, "waited": samples.waited})
             total, count, last = torch.zeros((), device=device), 0, time.monotonic()
+        if judged and (step % options.judge_every == 0 or step == plan["steps"]):
+            judge()
         if step % options.save_every == 0:
             save()
-    save()
-    print(f"{step} steps are done; the model is in {options.folder / 'model'}")
+    if rank == 0:
+        save()
+        print(f"{step} steps are done; the model is in {options.folder / 'model'}")
+    if world > 1:
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ impl Plan {
 pub fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
     plan.check()?;
     std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
-    (0..plan.count.div_ceil(plan.per_shard)).try_for_each(|index| write_one(plan, index, out))
+    // In their order, but the next one is begun before the last sample of this one is there.
+    (0..plan.count.div_ceil(plan.per_shard)).par_bridge().try_for_each(|index| write_one(plan, index, out))
 }
 
 /// A shard's file in its folder.
@@ -78,13 +79,15 @@ pub fn write_one(plan: &Plan, index: u64, out: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
     let options = SampleOptions::default();
     let first = index * plan.per_shard;
-    let samples = (first..plan.count.min(first + plan.per_shard))
-        .into_par_iter()
-        .map(|n| {
-            let (family, seed, view) = plan.object(n);
-            Sample::new(family, seed, view, &options)
-        })
-        .collect::<Result<Vec<_>, ShapeError>>()?;
+    let wanted: Vec<_> = (first..plan.count.min(first + plan.per_shard)).map(|n| plan.object(n)).collect();
+    let objects: Vec<_> = wanted.chunk_by(|a, b| (a.0.name, a.1) == (b.0.name, b.1)).collect();
+    let of_object = |views: &&[(&'static Family, u64, u32)]| {
+        let (family, seed, _) = views[0];
+        let solid = family.solid(seed);
+        let sample = |(_, _, view): &_| Sample::of(&solid, family, seed, *view, &options);
+        views.iter().map(sample).collect::<Result<Vec<_>, ShapeError>>()
+    };
+    let samples = objects.par_iter().map(of_object).collect::<Result<Vec<_>, ShapeError>>()?.concat();
     // Under another name first: a file of this name is whole.
     let part = path.with_extension("tmp");
     std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
