@@ -15,16 +15,17 @@ from safetensors.torch import load_file
 
 def main():
     folder, stages = Path(sys.argv[1]), load_file(sys.argv[2])
-    network = Network(yaml.safe_load((folder / "config.yaml").read_text()))
     p = {name: value.float() for name, value in load_file(folder / "model.fp16.safetensors").items()}
-    noise = stages["latents_0"].reshape(1, network.vae["num_latents"], -1)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    network = Network(config, p)
+    noise = stages["latents_0"].reshape(1, config["vae"]["params"]["num_latents"], -1)
     grid = stages["grid_vanilla_32"]
     axis = torch.linspace(-1.01, 1.01, grid.shape[-1])
     points = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(1, -1, 3)
     with torch.no_grad():
-        condition = network.encode(p, stages["dino_input"])
-        velocity = network.velocity(p, noise, condition, 0.0, 5.0)
-        logits = network.decode(p, noise + velocity, points)
+        condition = network.encode(stages["dino_input"])
+        velocity = network.velocity(noise, condition, 0.0, 5.0)
+        logits = network.decode(noise + velocity, points)
     worst = 0.0
     for name, own in [("cond", condition), ("velocity_0", velocity), ("grid_vanilla_32", logits)]:
         theirs = stages[name].reshape(own.shape)

@@ -1,7 +1,8 @@
 """The starter model in PyTorch, from a checkpoint's own names: what crates/hunyuan3d computes, batch by batch.
 
 Parameters are one dictionary, name to tensor, with the names and shapes of `model.fp16.safetensors`; `config` is the
-checkpoint's `config.yaml`. The Rust crate is the definition; `compare.py` holds the two against each other.
+checkpoint's `config.yaml`. The Rust crate is the definition; `compare.py` holds the two against each other. Blocks of a kind are one
+function over their own parameters, so that `torch.compile` makes each kind once and not each block.
 """
 
 import math
@@ -15,106 +16,132 @@ EMBEDDED = 256
 
 
 class Network:
-    """Sizes of a configuration, and the functions over parameters `p`."""
+    """A checkpoint's functions over its parameters, which may change in place."""
 
-    def __init__(self, config):
+    def __init__(self, config, p, compiled=False):
         encoder = config["conditioner"]["params"]["main_image_encoder"]["kwargs"]
-        self.dino = encoder["config"]
-        self.dit = config["model"]["params"]
-        self.vae = config["vae"]["params"]
-        ratio = self.vae.get("geo_decoder_downsample_ratio", 1)
-        self.geo_heads = self.vae["heads"] // ratio
-        unit = math.pi if self.vae.get("include_pi", True) else 1.0
-        self.frequencies = [unit * 2.0**power for power in range(self.vae.get("num_freqs", 8))]
-        if self.dino.get("use_swiglu_ffn") or self.dit.get("guidance_embed") is not True:
+        dino, dit, vae = encoder["config"], config["model"]["params"], config["vae"]["params"]
+        if dino.get("use_swiglu_ffn") or dit.get("guidance_embed") is not True:
             raise ValueError("this is made for the starter model: a plain MLP in the encoder, a guidance embedding")
-
-    def logits(self, p, pictures, noise, points, guidance):
-        """Pictures `[batch, 3, size, size]`, noise `[1, latents, channels]`, points `[batch, points, 3]` → `[batch, points]`."""
-        condition = self.encode(p, pictures)
-        noise = noise.expand(pictures.shape[0], -1, -1)
-        latents = noise + self.velocity(p, noise, condition, 0.0, guidance)
-        return self.decode(p, latents, points)
-
-    def encode(self, p, pictures):
-        """→ condition tokens `[batch, 1 + patches, width]`."""
+        made = (lambda function: torch.compile(function, dynamic=False)) if compiled else (lambda function: function)
+        self.functions = {f.__name__: made(f) for f in (first_tokens, encoder_block, double_block, single_block, decoder_block, ask)}
         at = "conditioner.main_image_encoder.model."
-        patch = at + "embeddings.patch_embeddings.projection."
-        tokens = F.conv2d(pictures, p[patch + "weight"], p[patch + "bias"], stride=self.dino["patch_size"])
-        tokens = tokens.flatten(2).transpose(1, 2)
-        place = p[at + "embeddings.position_embeddings"]
-        first = (p[at + "embeddings.cls_token"] + place[:, :1]).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
-        x = torch.cat([first, tokens + place[:, 1:].to(tokens.dtype)], 1)
-        heads, epsilon = self.dino["num_attention_heads"], self.dino.get("layer_norm_eps", EPSILON)
-        for index in range(self.dino["num_hidden_layers"]):
-            block = f"{at}encoder.layer.{index}."
-            normed = layer_norm(p, block + "norm1", x, epsilon)
-            q, k, v = (split(linear(p, f"{block}attention.attention.{part}", normed), heads) for part in ("query", "key", "value"))
-            x = x + p[block + "layer_scale1.lambda1"] * linear(p, block + "attention.output.dense", attend(q, k, v))
-            normed = layer_norm(p, block + "norm2", x, epsilon)
-            middle = F.gelu(linear(p, block + "mlp.fc1", normed))
-            x = x + p[block + "layer_scale2.lambda1"] * linear(p, block + "mlp.fc2", middle)
-        return layer_norm(p, at + "layernorm", x, epsilon)
+        self.encoder = inside(p, at)
+        self.encoder_blocks = [inside(p, f"{at}encoder.layer.{index}.") for index in range(dino["num_hidden_layers"])]
+        self.denoiser = inside(p, "model.")
+        self.double_blocks = [inside(p, f"model.double_blocks.{index}.") for index in range(dit["depth"])]
+        self.single_blocks = [inside(p, f"model.single_blocks.{index}.") for index in range(dit["depth_single_blocks"])]
+        self.vae = inside(p, "vae.")
+        self.decoder_blocks = [inside(p, f"vae.transformer.resblocks.{index}.") for index in range(vae["num_decoder_layers"])]
+        self.geometry = inside(p, "vae.geo_decoder.")
+        self.patch, self.epsilon = dino["patch_size"], dino.get("layer_norm_eps", EPSILON)
+        self.heads = {"encoder": dino["num_attention_heads"], "denoiser": dit["num_heads"], "decoder": vae["heads"]}
+        self.heads["geometry"] = vae["heads"] // vae.get("geo_decoder_downsample_ratio", 1)
+        self.period, self.scale = dit.get("time_factor", 1000.0), vae.get("scale_factor", 1.0)
+        unit = math.pi if vae.get("include_pi", True) else 1.0
+        self.frequencies = [unit * 2.0**power for power in range(vae.get("num_freqs", 8))]
 
-    def velocity(self, p, latents, condition, time, guidance):
+    def logits(self, pictures, noise, points, guidance):
+        """Pictures `[batch, 3, size, size]`, noise `[1, latents, channels]`, points `[batch, points, 3]` → `[batch, points]`."""
+        condition = self.encode(pictures)
+        noise = noise.expand(pictures.shape[0], -1, -1)
+        return self.decode(noise + self.velocity(noise, condition, 0.0, guidance), points)
+
+    def encode(self, pictures):
+        """→ condition tokens `[batch, 1 + patches, width]`."""
+        x = self.functions["first_tokens"](self.encoder, pictures, self.patch)
+        for block in self.encoder_blocks:
+            x = self.functions["encoder_block"](block, x, self.heads["encoder"], self.epsilon)
+        return layer_norm(self.encoder, "layernorm", x, self.epsilon)
+
+    def velocity(self, latents, condition, time, guidance):
         """→ as latents, `[batch, latents, channels]`."""
-        period = self.dit.get("time_factor", 1000.0)
-        device = latents.device
-        vector = embedder(p, "model.time_in", embed(time, period, device))
-        vector = F.silu(vector + embedder(p, "model.guidance_in", embed(guidance, period, device)))
-        x, c = linear(p, "model.latent_in", latents), linear(p, "model.cond_in", condition)
-        heads = self.dit["num_heads"]
-        for index in range(self.dit["depth"]):
-            block = f"model.double_blocks.{index}."
-            own = linear(p, block + "img_mod.lin", vector).chunk(6, -1)
-            theirs = linear(p, block + "txt_mod.lin", vector).chunk(6, -1)
-            parts = [stream(p, block + "txt", c, theirs, heads), stream(p, block + "img", x, own, heads)]
-            attention = attend(*(torch.cat(part, 2) for part in zip(*parts)))
-            count = c.shape[1]
-            c = finish(p, block + "txt", c, attention[:, :count], theirs)
-            x = finish(p, block + "img", x, attention[:, count:], own)
+        p, device = self.denoiser, latents.device
+        vector = embedder(p, "time_in", embed(time, self.period, device))
+        vector = F.silu(vector + embedder(p, "guidance_in", embed(guidance, self.period, device)))
+        x, c = linear(p, "latent_in", latents), linear(p, "cond_in", condition)
+        for block in self.double_blocks:
+            x, c = self.functions["double_block"](block, x, c, vector, self.heads["denoiser"])
         count = c.shape[1]
         x = torch.cat([c, x], 1)
-        width = self.dit["hidden_size"]
-        for index in range(self.dit["depth_single_blocks"]):
-            block = f"model.single_blocks.{index}."
-            shift, scale, gate = linear(p, block + "modulation.lin", vector).chunk(3, -1)
-            both = linear(p, block + "linear1", modulate(x, shift, scale))
-            q, k, v = (split(part, heads) for part in both[..., : 3 * width].chunk(3, -1))
-            q, k = rms_norm(p, block + "norm.query_norm", q), rms_norm(p, block + "norm.key_norm", k)
-            middle = F.gelu(both[..., 3 * width :], approximate="tanh")
-            x = x + gate * linear(p, block + "linear2", torch.cat([attend(q, k, v), middle], -1))
-        shift, scale = linear(p, "model.final_layer.adaLN_modulation.1", vector).chunk(2, -1)
-        return linear(p, "model.final_layer.linear", modulate(x[:, count:], shift, scale))
+        for block in self.single_blocks:
+            x = self.functions["single_block"](block, x, vector, self.heads["denoiser"])
+        shift, scale = linear(p, "final_layer.adaLN_modulation.1", vector).chunk(2, -1)
+        return linear(p, "final_layer.linear", modulate(x[:, count:], shift, scale))
 
-    def decode(self, p, latents, points):
+    def decode(self, latents, points):
         """The field's logits at points, positive inside, `[batch, points]`."""
-        x = linear(p, "vae.post_kl", latents / self.vae.get("scale_factor", 1.0))
-        heads = self.vae["heads"]
-        for index in range(self.vae["num_decoder_layers"]):
-            block = f"vae.transformer.resblocks.{index}."
-            qkv = linear(p, block + "attn.c_qkv", layer_norm(p, block + "ln_1", x, EPSILON))
-            q, k, v = split(qkv, heads).chunk(3, -1)
-            q, k = head_norms(p, block + "attn.attention", q, k)
-            x = x + linear(p, block + "attn.c_proj", attend(q, k, v))
-            middle = F.gelu(linear(p, block + "mlp.c_fc", layer_norm(p, block + "ln_2", x, EPSILON)))
-            x = x + linear(p, block + "mlp.c_proj", middle)
-        at = "vae.geo_decoder."
-        block = at + "cross_attn_decoder."
-        if at + "latents_proj.weight" in p:
-            x = linear(p, at + "latents_proj", x)
-        kv = linear(p, block + "attn.c_kv", layer_norm(p, block + "ln_2", x, EPSILON))
-        k, v = split(kv, self.geo_heads).chunk(2, -1)
-        angles = (points[..., None] * torch.tensor(self.frequencies, device=points.device)).flatten(2)
-        x = linear(p, at + "query_proj", torch.cat([points, angles.sin(), angles.cos()], -1))
-        q = split(linear(p, block + "attn.c_q", layer_norm(p, block + "ln_1", x, EPSILON)), self.geo_heads)
-        q, k = head_norms(p, block + "attn.attention", q, k)
-        x = x + linear(p, block + "attn.c_proj", attend(q, k, v))
-        middle = F.gelu(linear(p, block + "mlp.c_fc", layer_norm(p, block + "ln_3", x, EPSILON)))
-        x = x + linear(p, block + "mlp.c_proj", middle)
-        if at + "ln_post.weight" in p:
-            x = layer_norm(p, at + "ln_post", x, POST_EPSILON)
-        return linear(p, at + "output_proj", x).squeeze(-1)
+        x = linear(self.vae, "post_kl", latents / self.scale)
+        for block in self.decoder_blocks:
+            x = self.functions["decoder_block"](block, x, self.heads["decoder"])
+        return self.functions["ask"](self.geometry, x, points, self.frequencies, self.heads["geometry"])
+
+
+def inside(p, prefix):
+    """The parameters below a name, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in p.items() if name.startswith(prefix)}
+
+
+def first_tokens(p, pictures, patch):
+    name = "embeddings.patch_embeddings.projection."
+    tokens = F.conv2d(pictures, p[name + "weight"], p[name + "bias"], stride=patch).flatten(2).transpose(1, 2)
+    place = p["embeddings.position_embeddings"]
+    first = (p["embeddings.cls_token"] + place[:, :1]).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
+    return torch.cat([first, tokens + place[:, 1:].to(tokens.dtype)], 1)
+
+
+def encoder_block(p, x, heads, epsilon):
+    normed = layer_norm(p, "norm1", x, epsilon)
+    q, k, v = (split(linear(p, f"attention.attention.{part}", normed), heads) for part in ("query", "key", "value"))
+    x = x + p["layer_scale1.lambda1"] * linear(p, "attention.output.dense", attend(q, k, v))
+    middle = F.gelu(linear(p, "mlp.fc1", layer_norm(p, "norm2", x, epsilon)))
+    return x + p["layer_scale2.lambda1"] * linear(p, "mlp.fc2", middle)
+
+
+def double_block(p, x, c, vector, heads):
+    own, theirs = linear(p, "img_mod.lin", vector).chunk(6, -1), linear(p, "txt_mod.lin", vector).chunk(6, -1)
+    parts = [stream(p, "txt", c, theirs, heads), stream(p, "img", x, own, heads)]
+    attention = attend(*(torch.cat(part, 2) for part in zip(*parts)))
+    count = c.shape[1]
+    c = finish(p, "txt", c, attention[:, :count], theirs)
+    return finish(p, "img", x, attention[:, count:], own), c
+
+
+def single_block(p, x, vector, heads):
+    width = x.shape[-1]
+    shift, scale, gate = linear(p, "modulation.lin", vector).chunk(3, -1)
+    both = linear(p, "linear1", modulate(x, shift, scale))
+    q, k, v = (split(part, heads) for part in both[..., : 3 * width].chunk(3, -1))
+    q, k = rms_norm(p, "norm.query_norm", q), rms_norm(p, "norm.key_norm", k)
+    middle = F.gelu(both[..., 3 * width :], approximate="tanh")
+    return x + gate * linear(p, "linear2", torch.cat([attend(q, k, v), middle], -1))
+
+
+def decoder_block(p, x, heads):
+    qkv = linear(p, "attn.c_qkv", layer_norm(p, "ln_1", x, EPSILON))
+    q, k, v = split(qkv, heads).chunk(3, -1)
+    q, k = head_norms(p, "attn.attention", q, k)
+    x = x + linear(p, "attn.c_proj", attend(q, k, v))
+    middle = F.gelu(linear(p, "mlp.c_fc", layer_norm(p, "ln_2", x, EPSILON)))
+    return x + linear(p, "mlp.c_proj", middle)
+
+
+def ask(p, x, points, frequencies, heads):
+    block = "cross_attn_decoder."
+    if "latents_proj.weight" in p:
+        x = linear(p, "latents_proj", x)
+    kv = linear(p, block + "attn.c_kv", layer_norm(p, block + "ln_2", x, EPSILON))
+    k, v = split(kv, heads).chunk(2, -1)
+    angles = (points[..., None] * torch.tensor(frequencies, device=points.device)).flatten(2)
+    x = linear(p, "query_proj", torch.cat([points, angles.sin(), angles.cos()], -1))
+    q = split(linear(p, block + "attn.c_q", layer_norm(p, block + "ln_1", x, EPSILON)), heads)
+    q, k = head_norms(p, block + "attn.attention", q, k)
+    x = x + linear(p, block + "attn.c_proj", attend(q, k, v))
+    middle = F.gelu(linear(p, block + "mlp.c_fc", layer_norm(p, block + "ln_3", x, EPSILON)))
+    x = x + linear(p, block + "mlp.c_proj", middle)
+    if "ln_post.weight" in p:
+        x = layer_norm(p, "ln_post", x, POST_EPSILON)
+    return linear(p, "output_proj", x).squeeze(-1)
 
 
 def linear(p, name, x):

@@ -35,9 +35,9 @@ def read_shard(path, side):
         picture = Image.open(io.BytesIO(data[at + 4 : at + 4 + length])).convert("RGBA")
         if picture.size != (side, side):
             raise ValueError(f"{path} has pictures of {picture.size}, not of {side}")
-        rgba = np.asarray(picture, dtype=np.float32)
-        alpha = rgba[..., 3:] / 255.0
-        pictures.append((rgba[..., :3] * alpha + 255.0 * (1.0 - alpha)).round().astype(np.uint8).transpose(2, 0, 1))
+        ground = Image.new("RGBA", picture.size, "white")
+        ground.alpha_composite(picture)
+        pictures.append(np.asarray(ground.convert("RGB")).transpose(2, 0, 1))
         at += 4 + length
         points.append(np.frombuffer(data, "<i2", 3 * count, at).reshape(count, 3))
         distances.append(np.frombuffer(data, "<i2", count, at + 6 * count))

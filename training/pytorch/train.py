@@ -99,11 +99,11 @@ def main():
     plan = {name: getattr(options, name) for name in names} | {"first": options.first_samples}
     torch.backends.cuda.matmul.allow_tf32 = True
     config = yaml.safe_load((options.first / "config.yaml").read_text())
-    network = Network(config)
     side = config["conditioner"]["params"]["main_image_encoder"]["kwargs"]["image_size"]
     weights = load_file(options.first / "model.fp16.safetensors")
     p = {name: value.float().to(device).requires_grad_() for name, value in weights.items()}
     mean = {name: value.detach().clone() for name, value in p.items()}
+    network, judged_network = Network(config, p, compiled=not options.no_compile), Network(config, mean)
     noise = load_file(options.noise)["latents_0"].to(device).reshape(1, config["vae"]["params"]["num_latents"], -1)
     optimisers = optimisers_of(plan, p, device)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -120,14 +120,10 @@ def main():
                 p[name].copy_(kept["weights"][name])
                 mean[name].copy_(kept["mean"][name])
 
-    def logits_of(p, pictures, points, guidance):
+    def logits_of(network, pictures, points, guidance):
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            return network.logits(p, pictures, noise, points, guidance).float()
+            return network.logits(pictures, noise, points, guidance).float()
 
-    def loss_of(pictures, points, occupancy, guidance):
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits_of(p, pictures, points, guidance), occupancy)
-
-    compiled = loss_of if options.no_compile else torch.compile(loss_of)
     samples = Samples(options.data, plan, step, side, device, rank, world)
     judged = {folder.name: Judged(folder, side, device) for folder in options.judge if rank == 0}
 
@@ -145,7 +141,7 @@ def main():
 
     def judge():
         usual = torch.tensor(float(config["orfeas"]["guidance"]), device=device)
-        scores = {name: one.score(lambda pictures, points: logits_of(mean, pictures, points, usual)) for name, one in judged.items()}
+        scores = {name: one.score(lambda pictures, points: logits_of(judged_network, pictures, points, usual)) for name, one in judged.items()}
         say({"step": step, "iou": scores})
 
     def goes_on():
@@ -167,7 +163,9 @@ def main():
             optimiser.lr = rate(plan, step, since)
         random = torch.Generator(device).manual_seed(plan["seed"] + step)
         guidance = torch.rand((), generator=random, device=device).mul(9).add(1)
-        loss = compiled(*samples.batch(step), guidance)
+        pictures, points, occupancy = samples.batch(step)
+        logits = logits_of(network, pictures, points, guidance)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, occupancy)
         gradients = torch.autograd.grad(loss, list(p.values()))
         if world > 1:
             flat = torch.cat([gradient.flatten() for gradient in gradients] + [loss.detach()[None]])
