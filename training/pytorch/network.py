@@ -16,7 +16,7 @@ EMBEDDED = 256
 
 
 class Network:
-    """A checkpoint's functions over its parameters, which may change in place."""
+    """A checkpoint's functions over its parameters, which may change in place. It computes in the parameters' precision."""
 
     def __init__(self, config, p, compiled=False):
         encoder = config["conditioner"]["params"]["main_image_encoder"]["kwargs"]
@@ -44,7 +44,7 @@ class Network:
     def logits(self, pictures, noise, points, guidance):
         """Pictures `[batch, 3, size, size]`, noise `[1, latents, channels]`, points `[batch, points, 3]` → `[batch, points]`."""
         condition = self.encode(pictures)
-        noise = noise.expand(pictures.shape[0], -1, -1)
+        noise = noise.expand(pictures.shape[0], -1, -1).to(condition.dtype)
         return self.decode(noise + self.velocity(noise, condition, 0.0, guidance), points)
 
     def encode(self, pictures):
@@ -84,10 +84,10 @@ def inside(p, prefix):
 
 def first_tokens(p, pictures, patch):
     name = "embeddings.patch_embeddings.projection."
-    tokens = F.conv2d(pictures, p[name + "weight"], p[name + "bias"], stride=patch).flatten(2).transpose(1, 2)
+    tokens = F.conv2d(pictures.to(p[name + "weight"].dtype), p[name + "weight"], p[name + "bias"], stride=patch).flatten(2).transpose(1, 2)
     place = p["embeddings.position_embeddings"]
-    first = (p["embeddings.cls_token"] + place[:, :1]).to(tokens.dtype).expand(tokens.shape[0], -1, -1)
-    return torch.cat([first, tokens + place[:, 1:].to(tokens.dtype)], 1)
+    first = (p["embeddings.cls_token"] + place[:, :1]).expand(tokens.shape[0], -1, -1)
+    return torch.cat([first, tokens + place[:, 1:]], 1)
 
 
 def encoder_block(p, x, heads, epsilon):
@@ -133,7 +133,8 @@ def ask(p, x, points, frequencies, heads):
     kv = linear(p, block + "attn.c_kv", layer_norm(p, block + "ln_2", x, EPSILON))
     k, v = split(kv, heads).chunk(2, -1)
     angles = (points[..., None] * torch.tensor(frequencies, device=points.device)).flatten(2)
-    x = linear(p, "query_proj", torch.cat([points, angles.sin(), angles.cos()], -1))
+    embedded = torch.cat([points, angles.sin(), angles.cos()], -1)
+    x = linear(p, "query_proj", embedded.to(p["query_proj.weight"].dtype))
     q = split(linear(p, block + "attn.c_q", layer_norm(p, block + "ln_1", x, EPSILON)), heads)
     q, k = head_norms(p, block + "attn.attention", q, k)
     x = x + linear(p, block + "attn.c_proj", attend(q, k, v))
@@ -171,9 +172,7 @@ def split(x, heads):
 
 
 def attend(q, k, v):
-    # Norms leave float32 behind under autocast; the fast kernels take the values' precision.
-    attention = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v)
-    return attention.transpose(1, 2).flatten(2)
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
 
 def modulate(x, shift, scale):
@@ -201,4 +200,4 @@ def embed(value, period, device):
 
 
 def embedder(p, name, x):
-    return linear(p, name + ".out_layer", F.silu(linear(p, name + ".in_layer", x)))
+    return linear(p, name + ".out_layer", F.silu(linear(p, name + ".in_layer", x.to(p[name + ".in_layer.weight"].dtype))))

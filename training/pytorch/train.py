@@ -8,7 +8,7 @@
 FIRST is a checkpoint folder: `orfeas-train train --minutes 0 ...` leaves one with first weights (`RUN/model`), and a run that
 was carried elsewhere goes on from its `model` with `--begin N`. In one place a run goes on from `RUN/state.pt` by itself.
 NOISE is what `orfeas model trace FIRST --steps 1 --image PICTURE -o NOISE` writes: every shape begins with its latents_0.
-A number in the file `RUN/steps` moves the run's end while it runs: how long a lent GPU stays shows only then.
+`--fit` sets the number of steps by the speed that shows, so that the last one falls into the last of the minutes.
 `--judge DIR` (several times) names shards of held-out objects; `RUN/log.jsonl` says how well they are predicted.
 """
 
@@ -47,6 +47,11 @@ def export(mean, source, folder):
     part.rename(folder / "model.fp16.safetensors")
 
 
+@torch.no_grad()
+def copy(source, target):
+    torch._foreach_copy_([target[name] for name in source], list(source.values()))
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=Path, required=True, help="checkpoint folder with the first weights")
@@ -56,6 +61,7 @@ def arguments():
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--begin", type=int, default=0, help="steps that the first weights have behind them")
     parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--fit", action="store_true", help="as many steps as the minutes hold")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--log-every", type=int, default=100)
@@ -101,9 +107,13 @@ def main():
     config = yaml.safe_load((options.first / "config.yaml").read_text())
     side = config["conditioner"]["params"]["main_image_encoder"]["kwargs"]["image_size"]
     weights = load_file(options.first / "model.fp16.safetensors")
-    p = {name: value.float().to(device).requires_grad_() for name, value in weights.items()}
-    mean = {name: value.detach().clone() for name, value in p.items()}
-    network, judged_network = Network(config, p, compiled=not options.no_compile), Network(config, mean)
+    p = {name: value.float().to(device) for name, value in weights.items()}
+    mean = {name: value.clone() for name, value in p.items()}
+    # Weights are kept in float32; the network computes with copies of them.
+    precision = torch.bfloat16 if device.type == "cuda" else torch.float32
+    own = {name: value.to(precision, copy=True).requires_grad_() for name, value in p.items()}
+    judged_p = {name: value.detach().clone() for name, value in own.items()}
+    network, judged_network = Network(config, own, compiled=not options.no_compile), Network(config, judged_p)
     noise = load_file(options.noise)["latents_0"].to(device).reshape(1, config["vae"]["params"]["num_latents"], -1)
     optimisers = optimisers_of(plan, p, device)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -113,23 +123,18 @@ def main():
         if kept["plan"] | {"steps": plan["steps"], "down": plan["down"]} != plan:
             raise SystemExit(f"{state} is of another plan: {kept['plan']}")
         step, since = kept["step"], kept["since"]
-        for optimiser, own in zip(optimisers, kept["optimisers"]):
-            optimiser.load_state_dict(own)
-        with torch.no_grad():
-            for name in p:
-                p[name].copy_(kept["weights"][name])
-                mean[name].copy_(kept["mean"][name])
-
-    def logits_of(network, pictures, points, guidance):
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            return network.logits(pictures, noise, points, guidance).float()
+        for optimiser, moments in zip(optimisers, kept["optimisers"]):
+            optimiser.load_state_dict(moments)
+        for name in p:
+            p[name].copy_(kept["weights"][name])
+            mean[name].copy_(kept["mean"][name])
+        copy(p, own)
 
     samples = Samples(options.data, plan, step, side, device, rank, world)
     judged = {folder.name: Judged(folder, side, device) for folder in options.judge if rank == 0}
 
     def save():
-        weights = {name: value.detach() for name, value in p.items()}
-        kept = {"plan": plan, "step": step, "since": since, "weights": weights, "mean": mean}
+        kept = {"plan": plan, "step": step, "since": since, "weights": p, "mean": mean}
         torch.save(kept | {"optimisers": [optimiser.state_dict() for optimiser in optimisers]}, state.with_suffix(".tmp"))
         state.with_suffix(".tmp").rename(state)
         export(mean, options.first, options.folder / "model")
@@ -140,21 +145,29 @@ def main():
             log.write(json.dumps(line) + "\n")
 
     def judge():
+        copy(mean, judged_p)
         usual = torch.tensor(float(config["orfeas"]["guidance"]), device=device)
-        scores = {name: one.score(lambda pictures, points: logits_of(judged_network, pictures, points, usual)) for name, one in judged.items()}
+        said = lambda pictures, points: judged_network.logits(pictures, noise, points, usual)
+        scores = {name: one.score(said) for name, one in judged.items()}
         say({"step": step, "iou": scores})
 
     def goes_on():
         # All processes stop at the same step, and where the first one says.
-        end = options.folder / "steps"
-        steps = int(end.read_text()) if rank == 0 and end.exists() else plan["steps"]
-        time_is_up = time.monotonic() - began > 60 * options.minutes
-        said = torch.tensor([step if time_is_up else steps, steps], device=device)
+        now = time.monotonic()
+        steps, stop = plan["steps"], began + 60 * options.minutes
+        if len(paced) < 2 or step <= paced[1][0]:
+            paced.append((step, now))
+        elif options.fit:
+            # The first steps compile, and are no measure.
+            pace = (now - paced[1][1]) / (step - paced[1][0])
+            steps = step + max(int((stop - now) / pace), 0)
+        said = torch.tensor([step if now > stop else steps, steps], device=device)
         if world > 1:
             dist.broadcast(said, 0)
-        stop, plan["steps"] = said.tolist()
-        return step < stop
+        end, plan["steps"] = said.tolist()
+        return step < end
 
+    paced = []
     total, count, began, last = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
     while step < plan["steps"] and (step % 20 > 0 or goes_on()):
         for optimiser in optimisers:
@@ -164,24 +177,24 @@ def main():
         random = torch.Generator(device).manual_seed(plan["seed"] + step)
         guidance = torch.rand((), generator=random, device=device).mul(9).add(1)
         pictures, points, occupancy = samples.batch(step)
-        logits = logits_of(network, pictures, points, guidance)
+        logits = network.logits(pictures, noise, points, guidance).float()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, occupancy)
-        gradients = torch.autograd.grad(loss, list(p.values()))
+        gradients = torch.autograd.grad(loss, list(own.values()))
+        flat = torch.cat([gradient.flatten().float() for gradient in gradients] + [loss.detach()[None]])
         if world > 1:
-            flat = torch.cat([gradient.flatten() for gradient in gradients] + [loss.detach()[None]])
-            dist.all_reduce(flat, dist.ReduceOp.AVG if device.type == "cuda" else dist.ReduceOp.SUM)
-            flat = flat if device.type == "cuda" else flat / world
-            parts = flat.split([value.numel() for value in p.values()] + [1])
-            gradients, loss = [part.view_as(value) for part, value in zip(parts, p.values())], parts[-1][0]
-        for value, gradient in zip(p.values(), gradients):
-            value.grad = gradient
+            dist.all_reduce(flat)
+            flat /= world
+        parts = flat.split([value.numel() for value in p.values()] + [1])
+        loss = parts[-1][0]
+        for value, part in zip(p.values(), parts):
+            value.grad = part.view_as(value)
         torch.nn.utils.clip_grad_norm_(p.values(), plan["clip"])
         for optimiser in optimisers:
             optimiser.step()
         keep = min(plan["mean_decay"], (1 + step) / (10 + step))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(mean.values()), list(p.values()), 1.0 - keep)
-        total, count, step = total + loss.detach(), count + 1, step + 1
+        torch._foreach_lerp_(list(mean.values()), list(p.values()), 1.0 - keep)
+        copy(p, own)
+        total, count, step = total + loss, count + 1, step + 1
         if rank > 0:
             continue
         if step % options.log_every == 0 or step == plan["steps"]:
