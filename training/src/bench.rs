@@ -113,7 +113,7 @@ pub fn model(folder: &Path, device: DeviceName) -> anyhow::Result<Box<dyn Engine
         memory: None,
         low_vram: LowVram::Off,
     };
-    Ok(Box::new(Hunyuan3d::load(&spec, RESOLUTION, &mut |_| {})?))
+    Ok(Box::new(Hunyuan3d::load(&spec, Some(RESOLUTION), &mut |_| {})?))
 }
 
 fn nearest(x: f32, samples: usize) -> Option<usize> {

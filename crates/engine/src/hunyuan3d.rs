@@ -15,6 +15,7 @@ use orfeas_hunyuan3d::{
     ShapeWatch, checked, has_own_kernels, image as pictures, open_as,
 };
 
+use crate::registry::RESOLUTION;
 use crate::{Engine, EngineError, EngineErrorKind, LoadProgress, Observer, Picture, Request, Resume};
 
 pub(crate) const NAME: &str = "hunyuan3d";
@@ -69,15 +70,20 @@ pub struct Hunyuan3d {
 }
 
 impl Hunyuan3d {
-    /// Loads a checkpoint.
+    /// Loads a checkpoint. Requests that name no resolution get `resolution`, without it the checkpoint's own, else 256.
     ///
     /// # Errors
     /// [`EngineErrorKind::Unavailable`] for a checkpoint or device that is not there or not known,
     /// [`EngineErrorKind::InsufficientMemory`] where the model needs more than may be used.
-    pub fn load(spec: &ModelSpec, resolution: u32, progress: &mut LoadProgress<'_>) -> Result<Self, EngineError> {
-        check_resolution(resolution)?;
+    pub fn load(
+        spec: &ModelSpec,
+        resolution: Option<u32>,
+        progress: &mut LoadProgress<'_>,
+    ) -> Result<Self, EngineError> {
         let precision = checked(spec.device, spec.precision).map_err(|error| loading(&error))?;
         let config = ModelConfig::read_with(&spec.folder, spec.vae.as_deref()).map_err(|error| loading(&error))?;
+        let resolution = resolution.or(config.own.resolution).unwrap_or(RESOLUTION);
+        check_resolution(resolution)?;
         let need = MemoryNeed::of(&config, precision, has_own_kernels(spec.device));
         let (residency, chunk) = fitted(spec, &need).map_err(|error| engine_error(&error))?;
         // Told apart from the run's own errors: whatever is wrong here is wrong for every job.

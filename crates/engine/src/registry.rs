@@ -5,13 +5,16 @@ use crate::{Engine, EngineError, EngineErrorKind, Hunyuan3d, Inflate, ModelSpec,
 /// The names that [`create`] knows.
 pub const ENGINES: &[&str] = &[inflate::NAME, noop::NAME, hunyuan3d::NAME];
 
+/// Cells where neither a request nor the service nor the checkpoint says how many.
+pub const RESOLUTION: u32 = Inflate::DEFAULT_RESOLUTION;
+
 /// Which engine, and what it needs to begin.
 #[derive(Clone, Debug)]
 pub struct EngineSpec {
     /// One of [`ENGINES`].
     pub name: String,
-    /// Cells, for requests that name none.
-    pub resolution: u32,
+    /// Cells, for requests that name none; none: what the checkpoint says of itself, else [`RESOLUTION`].
+    pub resolution: Option<u32>,
     /// The checkpoint, for the engine that has one.
     pub model: Option<ModelSpec>,
 }
@@ -26,7 +29,7 @@ pub type LoadProgress<'a> = dyn FnMut(u8) + 'a;
 /// [`EngineErrorKind::Unavailable`] for a checkpoint or device that is not there, not whole or not known.
 pub fn create(spec: &EngineSpec, progress: &mut LoadProgress<'_>) -> Result<Box<dyn Engine>, EngineError> {
     match spec.name.as_str() {
-        inflate::NAME => Ok(Box::new(Inflate::new(spec.resolution)?)),
+        inflate::NAME => Ok(Box::new(Inflate::new(spec.resolution.unwrap_or(RESOLUTION))?)),
         noop::NAME => Ok(Box::new(Noop)),
         hunyuan3d::NAME => match &spec.model {
             Some(model) => Ok(Box::new(Hunyuan3d::load(model, spec.resolution, progress)?)),
@@ -48,7 +51,7 @@ mod tests {
     use super::*;
 
     fn made(name: &str, resolution: u32) -> Result<Box<dyn Engine>, EngineError> {
-        create(&EngineSpec { name: name.to_owned(), resolution, model: None }, &mut |_| {})
+        create(&EngineSpec { name: name.to_owned(), resolution: Some(resolution), model: None }, &mut |_| {})
     }
 
     #[test]

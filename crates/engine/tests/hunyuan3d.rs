@@ -35,7 +35,7 @@ fn kind<T>(result: Result<T, EngineError>) -> EngineErrorKind {
 #[test]
 fn loading_tells_how_far_it_is_and_only_ever_more() {
     let mut told = Vec::new();
-    let spec = EngineSpec { name: "hunyuan3d".to_owned(), resolution: 32, model: Some(spec("base")) };
+    let spec = EngineSpec { name: "hunyuan3d".to_owned(), resolution: Some(32), model: Some(spec("base")) };
     let engine = create(&spec, &mut |percent| told.push(percent)).unwrap();
     assert!(told.len() > 10 && told.is_sorted() && told.last() == Some(&100), "{told:?}");
     assert_eq!(engine.name(), "hunyuan3d");
@@ -45,7 +45,7 @@ fn loading_tells_how_far_it_is_and_only_ever_more() {
 
 #[test]
 fn a_field_says_what_made_it_and_options_out_of_range_are_refused() {
-    let mut engine = Hunyuan3d::load(&spec("turbo"), 32, &mut |_| {}).unwrap();
+    let mut engine = Hunyuan3d::load(&spec("turbo"), Some(32), &mut |_| {}).unwrap();
     let request = Request { seed: 5, steps: Some(2), guidance: Some(4.0), ..Request::default() };
     let field = engine.generate(&picture(), &request, &mut Silent).unwrap();
     let made = &field.provenance;
@@ -65,10 +65,11 @@ fn a_checkpoint_may_say_how_it_wants_to_be_run() {
         std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
     }
     let config = std::fs::read_to_string(plain.folder.join("config.yaml")).unwrap();
-    let with = |own: &str| {
+    let at = |own: &str, resolution: Option<u32>| {
         std::fs::write(folder.path().join("config.yaml"), format!("{config}\norfeas:\n{own}")).unwrap();
-        Hunyuan3d::load(&ModelSpec { folder: folder.path().to_owned(), ..plain.clone() }, 32, &mut |_| {})
+        Hunyuan3d::load(&ModelSpec { folder: folder.path().to_owned(), ..plain.clone() }, resolution, &mut |_| {})
     };
+    let with = |own: &str| at(own, Some(32));
     let mut engine = with("  steps: 2\n  most_steps: 3\n  guidance: 2.5\n  noise_seed: 9\n").unwrap();
     let made = |engine: &mut Hunyuan3d, seed: u64| {
         engine.generate(&picture(), &Request { seed, ..Request::default() }, &mut Silent).unwrap()
@@ -77,7 +78,13 @@ fn a_checkpoint_may_say_how_it_wants_to_be_run() {
     assert_eq!((field.provenance.steps, field.provenance.seed), (2, 9));
     assert!((field.provenance.guidance - 2.5).abs() < f32::EPSILON);
     assert_eq!(field, made(&mut engine, 7), "one noise, whatever the seed");
-    let mut other = Hunyuan3d::load(&plain, 32, &mut |_| {}).unwrap();
+    for (service, resolution) in [(None, 24), (Some(20), 20)] {
+        let field = made(&mut at("  resolution: 24\n  steps: 1\n", service).unwrap(), 1);
+        assert_eq!(field.provenance.resolution, resolution, "the service's word goes before the checkpoint's");
+    }
+    let error = at("  resolution: 7\n", None).err().unwrap();
+    assert!(error.to_string().contains("not 7"), "{error}");
+    let mut other = Hunyuan3d::load(&plain, Some(32), &mut |_| {}).unwrap();
     let asked = Request { seed: 9, steps: Some(2), guidance: Some(2.5), ..Request::default() };
     assert_eq!(field.grid, other.generate(&picture(), &asked, &mut Silent).unwrap().grid);
     let more = engine.generate(&picture(), &Request { steps: Some(4), ..Request::default() }, &mut Silent);
@@ -96,10 +103,10 @@ fn a_checkpoint_may_say_how_it_wants_to_be_run() {
 #[test]
 fn what_cannot_fit_is_refused_with_the_numbers_before_it_begins() {
     let within = |limit: u64| ModelSpec { memory: Some(Budget { limit, card: 8 << 30 }), ..spec("base") };
-    let error = Hunyuan3d::load(&within(64 << 20), 32, &mut |_| {}).err().unwrap();
+    let error = Hunyuan3d::load(&within(64 << 20), Some(32), &mut |_| {}).err().unwrap();
     assert_eq!(error.kind(), EngineErrorKind::InsufficientMemory);
     assert!(error.to_string().contains("64 MiB"), "{error}");
-    let mut engine = Hunyuan3d::load(&within(8 << 30), 32, &mut |_| {}).unwrap();
+    let mut engine = Hunyuan3d::load(&within(8 << 30), Some(32), &mut |_| {}).unwrap();
     let request = Request { steps: Some(1), ..Request::default() };
     engine.generate(&picture(), &request, &mut Silent).unwrap();
 }
@@ -108,7 +115,7 @@ fn what_cannot_fit_is_refused_with_the_numbers_before_it_begins() {
 fn parts_leave_the_device_where_asked_and_the_field_is_the_same() {
     let request = Request { seed: 3, steps: Some(2), ..Request::default() };
     let field = |low_vram: LowVram| {
-        let mut engine = Hunyuan3d::load(&ModelSpec { low_vram, ..spec("base") }, 32, &mut |_| {}).unwrap();
+        let mut engine = Hunyuan3d::load(&ModelSpec { low_vram, ..spec("base") }, Some(32), &mut |_| {}).unwrap();
         engine.generate(&picture(), &request, &mut Silent).unwrap()
     };
     assert_eq!(field(LowVram::Off), field(LowVram::On));
@@ -117,11 +124,11 @@ fn parts_leave_the_device_where_asked_and_the_field_is_the_same() {
 #[test]
 fn what_is_not_there_is_unavailable() {
     let nowhere = ModelSpec { folder: PathBuf::from("/nowhere"), ..spec("base") };
-    assert_eq!(kind(Hunyuan3d::load(&nowhere, 32, &mut |_| {})), EngineErrorKind::Unavailable);
+    assert_eq!(kind(Hunyuan3d::load(&nowhere, Some(32), &mut |_| {})), EngineErrorKind::Unavailable);
     let half = ModelSpec { precision: Some(orfeas_engine::Precision::Float16), ..spec("base") };
-    assert_eq!(kind(Hunyuan3d::load(&half, 32, &mut |_| {})), EngineErrorKind::Unavailable);
-    assert_eq!(kind(Hunyuan3d::load(&spec("base"), 4, &mut |_| {})), EngineErrorKind::Unsupported);
+    assert_eq!(kind(Hunyuan3d::load(&half, Some(32), &mut |_| {})), EngineErrorKind::Unavailable);
+    assert_eq!(kind(Hunyuan3d::load(&spec("base"), Some(4), &mut |_| {})), EngineErrorKind::Unsupported);
     // A binary without the feature has no GPU, and a machine of CI has none either.
     let gpu = ModelSpec { device: DeviceName::Cuda(99), ..spec("base") };
-    assert_eq!(kind(Hunyuan3d::load(&gpu, 32, &mut |_| {})), EngineErrorKind::Unavailable);
+    assert_eq!(kind(Hunyuan3d::load(&gpu, Some(32), &mut |_| {})), EngineErrorKind::Unavailable);
 }

@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, resolution: u32) -> EngineSpec {
-        EngineSpec { name: name.to_owned(), resolution, model: None }
+        EngineSpec { name: name.to_owned(), resolution: Some(resolution), model: None }
     }
 
     fn picture() -> Picture {

@@ -13,6 +13,8 @@ pub struct OwnConfig {
     pub steps: Option<u32>,
     /// Most steps that the model was made for: more are refused, since they would only spoil what it makes.
     pub most_steps: Option<u32>,
+    /// Cells of a field along its longest side where nobody says.
+    pub resolution: Option<u32>,
     /// The guidance scale where nobody says.
     pub guidance: Option<f64>,
     /// The seed of the noise that every shape begins with, whatever was asked for: a model that makes one shape of a

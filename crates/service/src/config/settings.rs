@@ -163,8 +163,9 @@ pub static SETTINGS: &[Setting] = &[
         "What turns pictures into fields. hunyuan3d needs a checkpoint (model_dir); noop is for measuring the pipeline."),
     row("Infer", &[Infer], own!(model_dir, MODEL_DIR), Kind::Folder, Unset,
         "Checkpoint folder in Hunyuan3D-2's own layout (config.yaml and model.fp16.safetensors)."),
-    row("Infer", &[Infer], own!(resolution, RESOLUTION), Kind::Integer(16, 1_024), Same("256"),
-        "Cells of the field along its longest side, where the job does not say."),
+    row("Infer", &[Infer], own!(resolution, RESOLUTION), Kind::Integer(16, 1_024), Unset,
+        "Cells of the field along its longest side, where the job does not say. Unset means what the model says of itself, \
+         else 256."),
     row("Infer", &[Infer], own!(vae_dir, VAE_DIR), Kind::Folder, Unset,
         "Folder of a shape decoder to use instead of the checkpoint's own (hunyuan3d-vae-v2-0-turbo, say)."),
     row("Infer", &[Infer], own!(device, DEVICE), Kind::Text, Unset,

@@ -282,8 +282,8 @@ pub struct InferConfig {
     pub decode_chunk: usize,
     /// Steps between stored latents; 0: none are stored.
     pub checkpoint_every: u32,
-    /// Cells along the longest side where the job does not say.
-    pub resolution: u32,
+    /// Cells along the longest side where the job does not say; none: as many as the engine's model was made for.
+    pub resolution: Option<u32>,
     /// Jobs in hand at once.
     pub max_concurrent_jobs: usize,
     /// Most GPU memory to take; none: all.

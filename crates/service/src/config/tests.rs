@@ -27,7 +27,7 @@ fn defaults_are_a_whole_configuration() {
     assert_eq!(ingest.common.nats.urls[0].expose(), "nats://127.0.0.1:4222");
     assert_eq!(ingest.common.topology.events_max_age, Duration::from_secs(7 * 86_400));
     let infer = InferConfig::load(&Sources::default()).unwrap();
-    assert_eq!((infer.engine, infer.resolution, infer.max_concurrent_jobs), (EngineName::Inflate, 256, 3));
+    assert_eq!((infer.engine, infer.resolution, infer.max_concurrent_jobs), (EngineName::Inflate, None, 3));
     assert_eq!((infer.precision, infer.gpu_memory_limit), (Precision::Auto, Some(MemoryLimit::Share(0.85))));
     assert_eq!(infer.low_vram, LowVram::Auto);
     ExportConfig::load(&Sources::default()).unwrap();
@@ -45,7 +45,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     }
     .with("resolution", "192");
     let config = InferConfig::load(&sources).unwrap();
-    assert_eq!((config.resolution, config.max_concurrent_jobs), (192, 5));
+    assert_eq!((config.resolution, config.max_concurrent_jobs), (Some(192), 5));
     assert_eq!(config.common.work.ack_wait, Duration::from_secs(10), "an empty variable is none");
     assert_eq!(config.common.nats.urls.len(), 2);
     assert_eq!(config.common.work.max_attempts, 5, "what nobody sets keeps its default");
