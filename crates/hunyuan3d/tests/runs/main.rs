@@ -4,6 +4,7 @@
 mod low_vram;
 mod sampling;
 mod surfaces;
+mod together;
 mod views;
 mod volumes;
 
