@@ -156,6 +156,15 @@ impl Process {
         fs::read_to_string(self.log()).unwrap_or_default()
     }
 
+    /// Waits until its last start has logged a text so many times.
+    pub async fn logged(&self, text: &str, times: usize) {
+        let end = Instant::now() + PATIENCE;
+        while self.log_text().matches(text).count() < times {
+            assert!(Instant::now() < end, "{} did not log {text:?} {times} times:\n{}", self.name, self.log_text());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// The logs of all its starts, each with a heading.
     #[must_use]
     pub fn all_logs(&self) -> String {

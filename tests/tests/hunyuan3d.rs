@@ -1,4 +1,5 @@
 //! The neural engine in the pipeline, on a tiny checkpoint: the real one would differ only in the folder.
+#![allow(clippy::expect_used)] // Helpers of tests fail as tests do.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -83,6 +84,83 @@ async fn a_running_job_is_cancelled_between_its_steps() {
     assert_eq!(outcome.kind(), EventKind::Cancelled);
     // The device is free for the next one.
     pipeline.complete(&job("next"), r#"{"steps":2}"#, pictures::disc(200)).await;
+}
+
+/// A pipeline whose jobs may advance together.
+async fn batching(every: u32) -> Pipeline {
+    let usual = setup(every);
+    let more = [("--hunyuan3d-batch", "on".to_owned()), ("--max-concurrent-jobs", "5".to_owned())];
+    let infer = usual.infer.iter().cloned().chain(more).collect();
+    Setup { infer, log: "info,orfeas_infer=debug", ..usual }.start().await
+}
+
+async fn cancel(pipeline: &Pipeline, name: &JobId) {
+    let subject = orfeas_contract::subjects::cancel(name);
+    pipeline.nats.publish(subject, "".into()).await.expect("a wish").await.expect("kept");
+}
+
+/// Submits jobs with these options so that the device finds all of them waiting: one whose settings nobody shares has it until
+/// then.
+async fn submit_together(pipeline: &mut Pipeline, jobs: &[(JobId, String)]) {
+    let holding = job("holding");
+    pipeline.submit(&holding, r#"{"steps":200}"#, pictures::disc(200)).await;
+    step(pipeline, &holding, 1).await;
+    for (number, (name, options)) in jobs.iter().enumerate() {
+        pipeline.submit(name, options, pictures::ring(200, number as u32)).await;
+    }
+    pipeline.process(Service::Infer).logged("waits for the device", 1 + jobs.len()).await;
+    cancel(pipeline, &holding).await;
+    assert_eq!(pipeline.events.outcome(&holding).await.kind(), EventKind::Cancelled);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_jobs_of_equal_settings_advance_together_and_one_of_them_is_cancelled() {
+    let mut pipeline = batching(0).await;
+    let options = |seed: u32| format!(r#"{{"seed":{seed},"steps":199,"resolution":{}}}"#, 32 + seed);
+    let jobs: Vec<_> =
+        ["one", "two", "three"].into_iter().zip(0..).map(|(name, seed)| (job(name), options(seed))).collect();
+    submit_together(&mut pipeline, &jobs).await;
+    for (name, _) in &jobs {
+        step(&pipeline, name, 1).await;
+    }
+    cancel(&pipeline, &jobs[1].0).await;
+    for (name, _) in &jobs {
+        pipeline.events.outcome(name).await;
+    }
+    assert_eq!(pipeline.only_outcome(&jobs[1].0).await.kind(), EventKind::Cancelled);
+    let together = [pipeline.only_completed(&jobs[0].0).await, pipeline.only_completed(&jobs[2].0).await];
+    let log = pipeline.process(Service::Infer).all_logs();
+    assert_eq!(log.matches("jobs advance together").count(), 1, "{log}");
+    assert!(log.contains("jobs=3"), "{log}");
+
+    // The same by themselves, one at a time.
+    for (completed, seed) in together.iter().zip([0, 2]) {
+        step(&pipeline, &jobs[seed as usize].0, 199).await;
+        let name = job(&format!("alone-{seed}"));
+        let alone = pipeline.complete(&name, &options(seed), pictures::ring(200, seed)).await;
+        assert_eq!(completed.provenance, alone.provenance);
+        let (one, other) = (completed.report.volume_cm3, alone.report.volume_cm3);
+        assert!(one > 0.0 && (one - other).abs() <= 1e-3 * other, "{one} and {other} cm³ of seed {seed}");
+    }
+    assert_eq!(pipeline.process(Service::Infer).all_logs().matches("jobs advance together").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_worker_dies_comes_back_job_by_job() {
+    let mut pipeline = batching(2).await;
+    let jobs = ["left", "right"].map(|name| (job(name), r#"{"seed":4,"steps":150}"#.to_owned()));
+    submit_together(&mut pipeline, &jobs).await;
+    step(&pipeline, &jobs[0].0, 20).await;
+    let infer = pipeline.process(Service::Infer);
+    assert!(infer.log_text().contains("jobs=2"), "{}", infer.log_text());
+    infer.kill();
+    infer.start();
+    for (name, _) in &jobs {
+        assert_eq!(pipeline.only_completed(name).await.provenance.steps, 150);
+        assert_eq!(pipeline.record(name).await.and_then(|record| record.checkpoint), None);
+    }
+    let log = pipeline.process(Service::Infer).log_text();
+    assert!(log.contains("going on from an earlier attempt's latents"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use orfeas_engine::{Engine, Hunyuan3d, LowVram, ModelSpec, Picture, Request, Silent};
+use orfeas_engine::{Batching, Engine, Hunyuan3d, LowVram, ModelSpec, Picture, Request, Silent};
 use orfeas_field::SparseGrid;
 use orfeas_hunyuan3d::DeviceName;
 use orfeas_shapes::math::{Vec3, v};
@@ -112,6 +112,8 @@ pub fn model(folder: &Path, device: DeviceName) -> anyhow::Result<Box<dyn Engine
         chunk: 8000,
         memory: None,
         low_vram: LowVram::Off,
+        batching: Batching::Off,
+        jobs: 1,
     };
     Ok(Box::new(Hunyuan3d::load(&spec, Some(RESOLUTION), &mut |_| {})?))
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use orfeas_hunyuan3d::bench::{BenchReport, BenchRequest, bench};
+use orfeas_hunyuan3d::bench::{BenchReport, BenchRequest, Growth, bench};
 use orfeas_hunyuan3d::config::ModelConfig;
 use orfeas_hunyuan3d::presets::{PRESETS, preset};
 use orfeas_hunyuan3d::volume::Method;
@@ -50,9 +50,13 @@ pub struct Bench {
     /// How often each stage is run after its first call
     #[arg(long, default_value_t = 3)]
     repeat: usize,
-    /// Time whole jobs instead: encoding, so many steps, decoding at the resolution
+    /// Time whole jobs instead: encoding, so many steps, decoding at the resolution. With --repeat, says too what memory is held
+    /// after the first jobs and after the last
     #[arg(long)]
     jobs: bool,
+    /// Sample so many jobs in one batch, as HUNYUAN3D_BATCH does; the time of a step or a job is that of all of them
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    batch: u32,
     /// Keep only the part of the checkpoint on the device that computes, as HUNYUAN3D_LOW_VRAM=on does
     #[arg(long, requires = "checkpoint")]
     low_vram: bool,
@@ -108,6 +112,7 @@ impl Bench {
             },
             repeat: self.repeat,
             jobs: self.jobs,
+            batch: self.batch as usize,
         };
         let watch = match self.device {
             DeviceName::Cuda(number) => Some(DeviceMemory::watch(number as u32)),
@@ -130,14 +135,28 @@ impl Bench {
             let rate = stage.queries.map_or_else(String::new, |count| {
                 format!("  {count} queries, {:.2} M/s", count as f64 / stage.steady_ms / 1e3)
             });
+            let each = stage.jobs.map_or_else(String::new, |jobs| {
+                format!("  {jobs} jobs together, {:.1} ms each", stage.steady_ms / jobs as f64)
+            });
             say(format!(
-                "{:16} {:>12.1} ms first {:>12.1} ms steady{rate}",
+                "{:16} {:>12.1} ms first {:>12.1} ms steady{rate}{each}",
                 stage.stage, stage.first_ms, stage.steady_ms
             ));
         }
         say(format!("{:16} {:>12.2} GiB host", "peak", outcome.peak_host_bytes as f64 / f64::from(1 << 30)));
         if let Some(bytes) = outcome.peak_device_bytes {
             say(format!("{:16} {:>12.2} GiB device", "", bytes as f64 / f64::from(1 << 30)));
+        }
+        if let Some(Growth { warm_up, jobs, host_bytes, device_bytes }) = report.memory {
+            for (held, place) in [(host_bytes, "host"), (device_bytes, "device's allocator")] {
+                let Some([first, last]) = held.map(|held| held.map(|bytes| bytes as f64 / f64::from(1 << 20))) else {
+                    continue;
+                };
+                say(format!(
+                    "{:16} {first:>12.1} MiB after {warm_up} jobs, {last:.1} after {jobs} more, {place}",
+                    "held"
+                ));
+            }
         }
         Ok(())
     }

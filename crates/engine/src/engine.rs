@@ -101,6 +101,19 @@ impl Observer for Silent {
     }
 }
 
+/// One request among those that an engine is given together.
+pub struct Task<'a> {
+    /// What to make a field of.
+    pub picture: &'a Picture,
+    /// How.
+    pub request: &'a Request,
+    /// Who watches it.
+    pub observer: &'a mut dyn Observer,
+}
+
+/// Told which of several tasks has ended, by its place, and how.
+pub type Ended<'a> = dyn FnMut(usize, Result<Field, EngineError>) + 'a;
+
 /// Makes a field of a picture.
 pub trait Engine: Send {
     /// The name that options, provenance and events use.
@@ -124,6 +137,27 @@ pub trait Engine: Send {
         request: &Request,
         observer: &mut dyn Observer,
     ) -> Result<Field, EngineError>;
+
+    /// How many requests it gains by being given at once; 1 for an engine that works on them one by one.
+    fn most_together(&self) -> usize {
+        1
+    }
+
+    /// Whether it can work on two requests together.
+    fn goes_together(&self, _one: &Request, _other: &Request) -> bool {
+        false
+    }
+
+    /// Makes the fields of several requests, and says what became of each, once, as soon as it is known. What becomes of one
+    /// (cancelled, failed) leaves the others as they are.
+    ///
+    /// # Errors
+    /// Those of [`Self::generate`], each task its own.
+    fn generate_together(&mut self, tasks: &mut [Task<'_>], ended: &mut Ended<'_>) {
+        for (place, task) in tasks.iter_mut().enumerate() {
+            ended(place, self.generate(task.picture, task.request, task.observer));
+        }
+    }
 }
 
 /// The provenance of a field that no weights and no noise went into.

@@ -7,16 +7,20 @@ use image::RgbaImage;
 use orfeas_contract::Provenance;
 use orfeas_field::{Bounds, Field, SparseGrid};
 use orfeas_hunyuan3d::config::ModelConfig;
-use orfeas_hunyuan3d::memory::{Budget, MemoryNeed};
-use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
+use orfeas_hunyuan3d::memory::Budget;
+use orfeas_hunyuan3d::volume::{Method, Volume, VolumeOptions};
 use orfeas_hunyuan3d::weights::Checkpoint;
 use orfeas_hunyuan3d::{
-    Begin, DeviceName, Latents, ModelError, ModelErrorKind, Phase, Precision, Residency, ShapeModel, ShapeRequest,
-    ShapeWatch, checked, has_own_kernels, image as pictures, open_as,
+    Begin, DeviceName, Latents, ModelError, ModelErrorKind, Phase, Precision, ShapeJob, ShapeModel, ShapeRequest,
+    ShapeWatch, checked, image as pictures, open_as,
 };
 
+use crate::fit::Fit;
 use crate::registry::RESOLUTION;
-use crate::{Engine, EngineError, EngineErrorKind, LoadProgress, Observer, Picture, Request, Resume};
+use crate::{
+    Batching, Ended, Engine, EngineError, EngineErrorKind, LoadProgress, LowVram, Observer, Picture, Request, Resume,
+    Task,
+};
 
 pub(crate) const NAME: &str = "hunyuan3d";
 
@@ -24,18 +28,6 @@ pub(crate) const NAME: &str = "hunyuan3d";
 const GUIDANCE: f32 = 5.0;
 /// Steps of any schedule, at the most.
 const MOST_STEPS: u32 = 200;
-
-/// Whether the parts of a model that do not compute leave the device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LowVram {
-    /// Where the model does not fit otherwise.
-    #[default]
-    Auto,
-    /// Never.
-    Off,
-    /// Always.
-    On,
-}
 
 /// A checkpoint and how to run it.
 #[derive(Clone, Debug)]
@@ -56,6 +48,10 @@ pub struct ModelSpec {
     pub memory: Option<Budget>,
     /// Whether parts leave the device.
     pub low_vram: LowVram,
+    /// Whether jobs advance together.
+    pub batching: Batching,
+    /// Jobs that there may be at once: no batch is larger.
+    pub jobs: usize,
 }
 
 /// The neural engine.
@@ -67,6 +63,14 @@ pub struct Hunyuan3d {
     decoder: Method,
     /// Queries at a time, as many as were asked for and fit.
     chunk: usize,
+    /// Jobs in one batch, at the most.
+    together: usize,
+}
+
+/// What becomes a shape's field, and what of it the provenance names.
+struct Prepared {
+    shape: ShapeRequest,
+    seed: u64,
 }
 
 impl Hunyuan3d {
@@ -84,8 +88,7 @@ impl Hunyuan3d {
         let config = ModelConfig::read_with(&spec.folder, spec.vae.as_deref()).map_err(|error| loading(&error))?;
         let resolution = resolution.or(config.own.resolution).unwrap_or(RESOLUTION);
         check_resolution(resolution)?;
-        let need = MemoryNeed::of(&config, precision, has_own_kernels(spec.device));
-        let (residency, chunk) = fitted(spec, &need).map_err(|error| engine_error(&error))?;
+        let fit = Fit::of(spec, &config, precision).map_err(|error| engine_error(&error))?;
         // Told apart from the run's own errors: whatever is wrong here is wrong for every job.
         let checkpoint = Checkpoint::open(&spec.folder).map_err(|error| loading(&error))?;
         let (model, sha256) = std::thread::scope(|scope| {
@@ -100,7 +103,7 @@ impl Hunyuan3d {
                 }
             };
             let vae = spec.vae.as_deref();
-            let model = open_as(residency, &spec.folder, vae, spec.device, Some(precision), &mut percent);
+            let model = open_as(fit.residency, &spec.folder, vae, spec.device, Some(precision), &mut percent);
             (model, hash.join())
         });
         let model = model.map_err(|error| loading(&error))?;
@@ -115,26 +118,70 @@ impl Hunyuan3d {
             sha256,
             resolution,
             decoder: spec.decoder.unwrap_or(made_for),
-            chunk,
+            chunk: fit.chunk,
+            together: fit.together,
             model,
         })
     }
-}
 
-/// How a model fits into what it may use: what is on the device at a time, and how many queries.
-fn fitted(spec: &ModelSpec, need: &MemoryNeed) -> Result<(Residency, usize), ModelError> {
-    let wanted = spec.chunk.max(1);
-    let fit = |residency| match spec.memory {
-        Some(memory) => need.fit(memory, wanted, residency),
-        None => Ok(wanted),
-    };
-    if spec.low_vram != LowVram::On {
-        match fit(Residency::Whole) {
-            Err(_) if spec.low_vram == LowVram::Auto => {}
-            whole => return whole.map(|chunk| (Residency::Whole, chunk)),
-        }
+    /// Steps of a request.
+    fn steps(&self, request: &Request) -> u32 {
+        request.steps.unwrap_or_else(|| self.model.config().default_steps()).clamp(1, MOST_STEPS)
     }
-    fit(Residency::InTurn).map(|chunk| (Residency::InTurn, chunk))
+
+    /// Its guidance scale.
+    fn guidance(&self, request: &Request) -> f32 {
+        let own = self.model.config().own.guidance.map(|own| own as f32);
+        request.guidance.or(own).unwrap_or(GUIDANCE)
+    }
+
+    /// Where it goes on from, where an earlier attempt of as many steps left something.
+    fn resume<'a>(&self, request: &'a Request) -> Option<&'a Resume> {
+        request.resume.as_ref().filter(|resume| resume.step <= self.steps(request))
+    }
+
+    /// What the model is asked for.
+    fn prepare(&self, picture: &Picture, request: &Request) -> Result<Prepared, EngineError> {
+        picture.check()?;
+        let config = self.model.config();
+        let resolution = request.resolution.unwrap_or(self.resolution);
+        check_resolution(resolution)?;
+        let pixels = RgbaImage::from_raw(picture.width, picture.height, picture.rgba.clone());
+        let pixels =
+            pixels.ok_or_else(|| EngineError::new(EngineErrorKind::Unsupported, "the picture has no pixels"))?;
+        let view =
+            pictures::process_prepared(&config.image_processor, &pixels, 0).map_err(|error| engine_error(&error))?;
+        let begin = match self.resume(request) {
+            Some(resume) => Begin::Latents(Latents { step: resume.step as usize, values: resume.latents.clone() }),
+            None => Begin::Seed(request.seed),
+        };
+        let shape = ShapeRequest {
+            views: vec![view],
+            begin,
+            steps: self.steps(request),
+            guidance: f64::from(self.guidance(request)),
+            volume: VolumeOptions { chunk: self.chunk, ..VolumeOptions::new(self.decoder, resolution as usize) },
+        };
+        Ok(Prepared { shape, seed: config.own.noise_seed.unwrap_or(request.seed) })
+    }
+
+    /// The field of what came out.
+    fn field(&self, Prepared { shape, seed }: &Prepared, volume: &Volume) -> Result<Field, EngineError> {
+        let grid = SparseGrid::from_dense([volume.samples; 3], &volume.values, shape.volume.level)
+            .ok_or_else(|| EngineError::new(EngineErrorKind::Failed, "the volume has another size than asked for"))?;
+        let provenance = Provenance {
+            engine: NAME.to_owned(),
+            model: self.label.clone(),
+            weights_sha256: Some(self.sha256.clone()),
+            seed: *seed,
+            steps: shape.steps,
+            guidance: shape.guidance as f32,
+            // FlashVDM rounds what was asked for.
+            resolution: volume.samples as u32 - 1,
+        };
+        let [min, max] = volume.bounds;
+        Ok(Field { grid, bounds: Bounds { min, max }, provenance })
+    }
 }
 
 fn check_resolution(resolution: u32) -> Result<(), EngineError> {
@@ -184,42 +231,46 @@ impl Engine for Hunyuan3d {
         request: &Request,
         observer: &mut dyn Observer,
     ) -> Result<Field, EngineError> {
-        picture.check()?;
-        let config = self.model.config();
-        let resolution = request.resolution.unwrap_or(self.resolution);
-        check_resolution(resolution)?;
-        let steps = request.steps.unwrap_or_else(|| config.default_steps()).clamp(1, MOST_STEPS);
-        let guidance = request.guidance.or(config.own.guidance.map(|own| own as f32)).unwrap_or(GUIDANCE);
-        let pixels = RgbaImage::from_raw(picture.width, picture.height, picture.rgba.clone());
-        let pixels =
-            pixels.ok_or_else(|| EngineError::new(EngineErrorKind::Unsupported, "the picture has no pixels"))?;
-        let view =
-            pictures::process_prepared(&config.image_processor, &pixels, 0).map_err(|error| engine_error(&error))?;
-        let options = VolumeOptions { chunk: self.chunk, ..VolumeOptions::new(self.decoder, resolution as usize) };
-        let begin = match &request.resume {
-            Some(resume) if resume.step <= steps => {
-                Begin::Latents(Latents { step: resume.step as usize, values: resume.latents.clone() })
+        let prepared = self.prepare(picture, request)?;
+        let volume =
+            self.model.generate(&prepared.shape, &mut Watch(observer)).map_err(|error| engine_error(&error))?;
+        self.field(&prepared, &volume)
+    }
+
+    fn most_together(&self) -> usize {
+        self.together
+    }
+
+    fn goes_together(&self, one: &Request, other: &Request) -> bool {
+        let shaping = |request: &Request| {
+            let begun = self.resume(request).map_or(0, |resume| resume.step);
+            (self.steps(request), self.guidance(request).to_bits(), begun)
+        };
+        shaping(one) == shaping(other)
+    }
+
+    fn generate_together(&mut self, tasks: &mut [Task<'_>], ended: &mut Ended<'_>) {
+        let (mut places, mut prepared, mut watches) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, task) in tasks.iter_mut().enumerate() {
+            match self.prepare(task.picture, task.request) {
+                Ok(own) => {
+                    places.push(place);
+                    prepared.push(own);
+                    watches.push(Watch(&mut *task.observer));
+                }
+                Err(error) => ended(place, Err(error)),
             }
-            _ => Begin::Seed(request.seed),
+        }
+        let job = |(own, watch)| {
+            let own: &Prepared = own;
+            let watch: &mut Watch<'_> = watch;
+            ShapeJob { request: &own.shape, watch }
         };
-        let level = options.level;
-        let shape = ShapeRequest { views: vec![view], begin, steps, guidance: f64::from(guidance), volume: options };
-        let volume = self.model.generate(&shape, &mut Watch(observer)).map_err(|error| engine_error(&error))?;
-        let samples = [volume.samples; 3];
-        let grid = SparseGrid::from_dense(samples, &volume.values, level)
-            .ok_or_else(|| EngineError::new(EngineErrorKind::Failed, "the volume has another size than asked for"))?;
-        let provenance = Provenance {
-            engine: NAME.to_owned(),
-            model: self.label.clone(),
-            weights_sha256: Some(self.sha256.clone()),
-            seed: config.own.noise_seed.unwrap_or(request.seed),
-            steps,
-            guidance,
-            // FlashVDM rounds what was asked for.
-            resolution: volume.samples as u32 - 1,
-        };
-        let [min, max] = volume.bounds;
-        Ok(Field { grid, bounds: Bounds { min, max }, provenance })
+        let mut jobs: Vec<_> = prepared.iter().zip(&mut watches).map(job).collect();
+        self.model.generate_together(&mut jobs, &mut |job, made| {
+            let volume = made.map_err(|error| engine_error(&error));
+            ended(places[job], volume.and_then(|volume| self.field(&prepared[job], &volume)));
+        });
     }
 }
 

@@ -6,14 +6,16 @@
 
 mod engine;
 mod error;
+mod fit;
 mod hunyuan3d;
 pub mod inflate;
 mod noop;
 mod registry;
 
-pub use engine::{Engine, Observer, Picture, Request, Resume, Silent};
+pub use engine::{Ended, Engine, Observer, Picture, Request, Resume, Silent, Task};
 pub use error::{EngineError, EngineErrorKind};
-pub use hunyuan3d::{Hunyuan3d, LowVram, ModelSpec};
+pub use fit::{Batching, LowVram};
+pub use hunyuan3d::{Hunyuan3d, ModelSpec};
 pub use inflate::Inflate;
 pub use noop::Noop;
 pub use orfeas_hunyuan3d::memory::Budget;

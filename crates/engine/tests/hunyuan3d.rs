@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use orfeas_engine::{
-    Budget, DeviceName, Engine, EngineError, EngineErrorKind, EngineSpec, Hunyuan3d, LowVram, ModelSpec, Picture,
-    Request, Silent, create,
+    Batching, Budget, DeviceName, Engine, EngineError, EngineErrorKind, EngineSpec, Hunyuan3d, LowVram, ModelSpec,
+    Observer, Picture, Request, Resume, Silent, Task, create,
 };
+use orfeas_field::Field;
 
 fn spec(case: &str) -> ModelSpec {
     let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../hunyuan3d/tests/fixtures/parity");
@@ -19,6 +20,8 @@ fn spec(case: &str) -> ModelSpec {
         chunk: 8192,
         memory: None,
         low_vram: LowVram::Auto,
+        batching: Batching::Auto,
+        jobs: 1,
     }
 }
 
@@ -119,6 +122,100 @@ fn parts_leave_the_device_where_asked_and_the_field_is_the_same() {
         engine.generate(&picture(), &request, &mut Silent).unwrap()
     };
     assert_eq!(field(LowVram::Off), field(LowVram::On));
+}
+
+/// Notes the steps of sampling.
+#[derive(Default)]
+struct Steps(Vec<u32>);
+
+impl Observer for Steps {
+    fn progress(&mut self, phase: &str, step: u32, _: u32) {
+        if phase == "sample" {
+            self.0.push(step);
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// Makes fields together: what became of each, by its place.
+fn together(engine: &mut dyn Engine, requests: &[Request]) -> (Vec<Result<Field, EngineError>>, Vec<Vec<u32>>) {
+    let picture = picture();
+    let mut observers: Vec<_> = requests.iter().map(|_| Steps::default()).collect();
+    let mut tasks: Vec<Task<'_>> = Vec::new();
+    for (request, observer) in requests.iter().zip(&mut observers) {
+        tasks.push(Task { picture: &picture, request, observer });
+    }
+    let mut made = std::collections::BTreeMap::new();
+    engine.generate_together(&mut tasks, &mut |place, field| assert!(made.insert(place, field).is_none()));
+    assert!(made.keys().copied().eq(0..requests.len()), "each ends once");
+    (made.into_values().collect(), observers.into_iter().map(|steps| steps.0).collect())
+}
+
+#[test]
+fn jobs_in_one_batch_have_their_own_seeds_resolutions_and_ends() {
+    let spec = ModelSpec { batching: Batching::On, jobs: 4, ..spec("base") };
+    let mut engine = Hunyuan3d::load(&spec, Some(32), &mut |_| {}).unwrap();
+    assert_eq!(engine.most_together(), 4);
+    let of = |seed: u64, resolution: u32| Request {
+        seed,
+        steps: Some(3),
+        resolution: Some(resolution),
+        ..Request::default()
+    };
+    let requests = [of(1, 32), of(2, 2048), of(3, 40), of(1, 48)];
+    let (fields, steps) = together(&mut engine, &requests);
+    assert_eq!(fields[1].as_ref().err().unwrap().kind(), EngineErrorKind::Unsupported);
+    for index in [0, 2, 3] {
+        let field = fields[index].as_ref().unwrap();
+        let alone = engine.generate(&picture(), &requests[index], &mut Silent).unwrap();
+        assert_eq!(field.provenance, alone.provenance);
+        assert_eq!(steps[index], [0, 1, 2, 3]);
+        let n = field.grid.samples()[0];
+        assert_eq!((alone.grid.samples(), field.bounds), ([n; 3], alone.bounds));
+        let apart = |at: usize| {
+            let at = [at / (n * n), at / n % n, at % n];
+            (field.grid.sample(at) - alone.grid.sample(at)).abs()
+        };
+        // Fields are kept in half precision, whose rounding may fall to the other side.
+        let most = (0..n * n * n).map(apart).fold(0f32, f32::max);
+        assert!(most <= 2e-3, "{index}: {most} apart");
+    }
+}
+
+#[test]
+fn what_shapes_a_batch_says_which_jobs_go_together() {
+    let spec = ModelSpec { batching: Batching::On, jobs: 4, ..spec("turbo") };
+    let engine = Hunyuan3d::load(&spec, Some(32), &mut |_| {}).unwrap();
+    let plain = Request { seed: 1, ..Request::default() };
+    let resume = |step: u32| Some(Resume { step, latents: Vec::new() });
+    let goes = |other: Request| engine.goes_together(&plain, &other);
+    assert!(goes(Request { seed: 2, resolution: Some(64), ..plain.clone() }));
+    // What nobody asked for is what the model takes then.
+    assert!(goes(Request { steps: Some(5), guidance: Some(5.0), ..plain.clone() }));
+    assert!(!goes(Request { steps: Some(6), ..plain.clone() }));
+    assert!(!goes(Request { guidance: Some(5.5), ..plain.clone() }));
+    assert!(!goes(Request { resume: resume(2), ..plain.clone() }));
+    assert!(goes(Request { resume: resume(6), ..plain.clone() }), "which is of no use to a run of 5 steps");
+    let two = Request { resume: resume(2), ..plain.clone() };
+    assert!(engine.goes_together(&two, &Request { seed: 9, ..two.clone() }));
+}
+
+#[test]
+fn an_engine_that_knows_no_batches_works_on_one_after_another() {
+    let mut engine =
+        create(&EngineSpec { name: "inflate".to_owned(), resolution: Some(32), model: None }, &mut |_| {}).unwrap();
+    let request = |resolution: u32| Request { resolution: Some(resolution), ..Request::default() };
+    assert_eq!(engine.most_together(), 1);
+    assert!(!engine.goes_together(&request(32), &request(32)));
+    let (fields, _) = together(&mut *engine, &[request(32), request(5000), request(40)]);
+    assert_eq!(fields[1].as_ref().err().unwrap().kind(), EngineErrorKind::Unsupported);
+    for (field, resolution) in [(&fields[0], 32), (&fields[2], 40)] {
+        let alone = engine.generate(&picture(), &request(resolution), &mut Silent).unwrap();
+        assert_eq!(field.as_ref().unwrap(), &alone);
+    }
 }
 
 #[test]

@@ -70,6 +70,12 @@ def stage(report, name, key="steady_ms"):
     return next((stage.get(key) for stage in report.get("stages", []) if stage["stage"] == name), None)
 
 
+def each(report, name="step"):
+    """The time of a stage over the jobs that it is of."""
+    ms = stage(report, name)
+    return None if ms is None else ms / (stage(report, name, "jobs") or 1)
+
+
 def shown(value, unit="", digits=2):
     return "–" if value is None else value if isinstance(value, str) else f"{value:.{digits}f}{unit}"
 
@@ -111,8 +117,12 @@ def measure(bench):
     plain = bench.ours("parts-plain", "--resolution", 0, "--steps", 2, "--queries", queries // 16, "--repeat", 1,
                        env={"HUNYUAN3D_KERNELS": "plain"})
     jobs = bench.ours("jobs", "--jobs", *volume, "--steps", 2 if small else 50, "--repeat", 3)
+    two = bench.ours("step-of-2", "--batch", 2, "--resolution", 0, "--steps", steps, "--queries", 1024, "--repeat", 1)
+    two_turbo = bench.ours("step-of-2-turbo", "--batch", 2, "--resolution", 0, "--steps", steps, "--queries", 1024, "--repeat", 1, turbo=True)
+    one_turbo = bench.ours("step-turbo", "--resolution", 0, "--steps", steps, "--queries", 1024, "--repeat", 1, turbo=True)
+    many = bench.ours("growth", "--jobs", *flash, "--steps", 2, "--repeat", 20 if small else 999, turbo=True)
     turbo = bench.ours("jobs-turbo", "--jobs", *flash, "--steps", 2 if small else 5, "--repeat", 5, turbo=True)
-    cold, warm, low, chunk = {}, {}, {}, {}
+    cold, warm, low, low_three, chunk = {}, {}, {}, {}, {}
     if made:
         again = ["--jobs", *volume, "--steps", 2 if small else 5, "--repeat", 0]
         empty = {"HUNYUAN3D_KERNEL_CACHE": str(bench.scratch / "empty")}
@@ -120,6 +130,8 @@ def measure(bench):
         warm = bench.ours("start-with-kernels", *again, checkpoint=True, env=empty)
         low = bench.ours("low-vram", "--jobs", "--low-vram", *volume, "--steps", 2 if small else 5, "--chunk", 32768, "--repeat", 2,
                          checkpoint=True)
+        low_three = bench.ours("low-vram-of-3", "--jobs", "--low-vram", "--batch", 3, *volume, "--steps", 2 if small else 5,
+                               "--chunk", 32768, "--repeat", 2, checkpoint=True)
         chunk = bench.ours("chunk-7168", "--jobs", *volume, "--steps", 2, "--chunk", 7168, "--repeat", 1, checkpoint=True)
 
     row = bench.row
@@ -128,7 +140,10 @@ def measure(bench):
     row("DiT step, CFG, ms", shown(reference.get("step ms")) + " eager, " + shown(reference.get("step, compiled, ms")) + " compiled",
         shown(stage(parts, "step")), "44, better 36")
     row("the same by mma.sync, ms", "–", shown(stage(mma, "step")), "–")
-    row("the same in plain Burn, ms", "–", shown(stage(plain, "step")), "–")
+    row("the same of 2 jobs in one batch, ms a job", "–", shown(each(two)), "–")
+    row("turbo's step, ms", "–", shown(stage(one_turbo, "step")), "–")
+    row("the same of 2 jobs in one batch, ms a job", "–", shown(each(two_turbo)), "–")
+    row("DiT step, CFG, in plain Burn, ms", "–", shown(stage(plain, "step")), "–")
     row("DINOv2-giant, ms", shown(reference.get("conditioner ms")), shown(stage(parts, "conditioner")), "–")
     row("shape decoder, ms", shown(reference.get("shape decoder ms")), shown(stage(parts, "shape decoder")), "–")
     row("geometry decoder, M queries/s", shown(reference.get("geometry decoder, million queries/s")), shown(rate(parts)), "15")
@@ -142,6 +157,12 @@ def measure(bench):
     row("the same, 7168 queries at a time, GiB", "–", shown(gib(chunk)), "6")
     row("the same, one part at a time, 32 768 queries, GiB", "–", shown(gib(low)), "4")
     row("one part at a time, a job of 5 steps, s", "–", shown(seconds(stage(low, "job"))), "–")
+    row("the same, of 3 jobs in one batch, s a job", "–", shown(seconds(each(low_three, "job"))), "–")
+    memory = many.get("memory") or {}
+    jobs = memory.get("warm_up", 0), memory.get("warm_up", 0) + memory.get("jobs", 0)
+    for place, name in [("device's allocator", "device_bytes"), ("host", "host_bytes")]:
+        held = [f"{held / 2**20:.0f}" for held in memory.get(name) or []]
+        row(f"held after {jobs[0]} and after {jobs[1]} jobs, {place}, MiB", "–", " and ".join(held) or "–", "the same")
 
 
 # Says in JSON that it ended, as every other step does.

@@ -27,7 +27,9 @@ mod open;
 mod parts;
 pub mod presets;
 mod resample;
+mod sampling;
 pub mod schedule;
+mod together;
 pub mod trace;
 pub mod vae;
 pub mod volume;
@@ -36,6 +38,9 @@ pub mod weights;
 pub(crate) use device::precision_name;
 pub use device::{DeviceName, Precision};
 pub use error::{ModelError, ModelErrorKind};
-pub use model::{Condition, Latents, Model, NoProbe, Probe, StepWatch};
-pub use open::{Begin, Phase, ShapeModel, ShapeRequest, ShapeWatch, checked, has_own_kernels, open, open_as};
+pub use model::{Condition, Model, NoProbe, Probe};
+pub use open::{
+    Begin, Phase, ShapeEnded, ShapeJob, ShapeModel, ShapeRequest, ShapeWatch, checked, has_own_kernels, open, open_as,
+};
 pub use parts::{Part, Residency};
+pub use sampling::{BatchWatch, Latents, Run, StepWatch};

@@ -9,8 +9,9 @@ use crate::conditioner::ProcessedView;
 use crate::config::ModelConfig;
 use crate::device::{DeviceName, Precision, guarded};
 use crate::kernels::Kernels;
-use crate::model::{Latents, Model, NoProbe};
+use crate::model::Model;
 use crate::parts::Residency;
+use crate::sampling::Latents;
 use crate::trace::{Trace, TraceRequest, trace};
 use crate::volume::{Volume, VolumeOptions};
 use crate::weights::LoadProgress;
@@ -31,6 +32,18 @@ pub struct ShapeRequest {
     pub volume: VolumeOptions,
 }
 
+impl ShapeRequest {
+    /// Whether two shapes can be sampled in one batch: the same schedule from the same step on, one guidance, conditions of one
+    /// size. Pictures, seeds and how their volumes are read off are each one's own.
+    #[must_use]
+    pub fn goes_with(&self, other: &Self) -> bool {
+        self.steps == other.steps
+            && self.guidance.to_bits() == other.guidance.to_bits()
+            && self.begin.step() == other.begin.step()
+            && self.views.len() == other.views.len()
+    }
+}
+
 /// Where sampling begins.
 #[derive(Clone, Debug)]
 pub enum Begin {
@@ -38,6 +51,17 @@ pub enum Begin {
     Seed(u64),
     /// With the latents that an earlier run kept.
     Latents(Latents),
+}
+
+impl Begin {
+    /// Steps that are done before it.
+    #[must_use]
+    pub fn step(&self) -> usize {
+        match self {
+            Self::Seed(_) => 0,
+            Self::Latents(latents) => latents.step,
+        }
+    }
 }
 
 /// A part of a run.
@@ -77,6 +101,17 @@ pub trait ShapeWatch {
     fn keep(&mut self, _latents: Latents) {}
 }
 
+/// A shape among those that are asked for together.
+pub struct ShapeJob<'a> {
+    /// What it is made of.
+    pub request: &'a ShapeRequest,
+    /// Who watches it.
+    pub watch: &'a mut dyn ShapeWatch,
+}
+
+/// Told which of several shapes has ended, by its place, and how.
+pub type ShapeEnded<'a> = dyn FnMut(usize, Result<Volume, ModelError>) + 'a;
+
 /// A loaded model, whatever it runs on.
 pub trait ShapeModel: Send {
     /// What it is.
@@ -86,7 +121,23 @@ pub trait ShapeModel: Send {
     ///
     /// # Errors
     /// [`ModelErrorKind::Cancelled`] where the watch breaks; else as the stages'.
-    fn generate(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError>;
+    fn generate(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError> {
+        // Until it ends, which every shape does, nothing came of it.
+        let mut made = Err(ModelError::cancelled());
+        self.generate_together(&mut [ShapeJob { request, watch }], &mut |_, outcome| made = outcome);
+        made
+    }
+
+    /// Makes the volumes of several shapes, and says what became of each, by its place, as soon as it is known. Those that go
+    /// together ([`ShapeRequest::goes_with`]) are sampled in one batch; the others have their turn after them. Each has its
+    /// own watch: one that breaks, or fails, leaves the others as they are.
+    ///
+    /// Should the device fail a whole batch, for lack of memory say, each of its shapes is begun anew by itself: nobody knows
+    /// which of them it was.
+    ///
+    /// # Errors
+    /// Those of [`Self::generate`], each its own.
+    fn generate_together(&self, jobs: &mut [ShapeJob<'_>], ended: &mut ShapeEnded<'_>);
 
     /// Runs and keeps every stage.
     ///
@@ -172,57 +223,14 @@ impl<B: Kernels> ShapeModel for Model<B> {
         &self.config
     }
 
-    fn generate(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError> {
-        let made = guarded::<B, _>(self.device(), || self.make(request, watch));
+    fn generate_together(&self, jobs: &mut [ShapeJob<'_>], ended: &mut ShapeEnded<'_>) {
+        self.make(jobs, ended);
         B::run_ended();
-        made
     }
 
     fn trace(&self, request: &TraceRequest) -> Result<Trace, ModelError> {
         let traced = guarded::<B, _>(self.device(), || trace(self, request));
         B::run_ended();
         traced
-    }
-}
-
-impl<B: Kernels> Model<B> {
-    fn make(&self, request: &ShapeRequest, watch: &mut dyn ShapeWatch) -> Result<Volume, ModelError> {
-        step(watch, Phase::Encode, 0, 1)?;
-        let condition = self.encode(&request.views, request.guidance, &mut NoProbe)?;
-        self.wait()?;
-        step(watch, Phase::Encode, 1, 1)?;
-        let begin = match &request.begin {
-            Begin::Seed(seed) => self.noise(*seed),
-            Begin::Latents(latents) => latents.clone(),
-        };
-        let first = begin.step;
-        let mut sampling = |done: usize, all: usize, latents: &mut dyn FnMut() -> Result<Latents, ModelError>| {
-            if done > first {
-                // Work is queued on a device far ahead of it; without waiting, progress and cancel would mean nothing.
-                self.wait()?;
-                if watch.wants(done) {
-                    watch.keep(latents()?);
-                }
-            }
-            Ok(watch.progress(Phase::Sample, done, all))
-        };
-        let latents = self.sample(&condition, begin, request.steps, request.guidance, &mut sampling, &mut NoProbe)?;
-        let tokens = self.tokens(latents)?;
-        let mut shown = 0;
-        let mut decoding = |level: usize, levels: usize, done: usize, all: usize| {
-            // Levels are shown as equal parts: how many queries the finer ones will have is not known before.
-            const PARTS: usize = 1000;
-            // Closing the surface adds queries to a level that was through; what was shown stays.
-            shown = shown.max(level * PARTS + done * PARTS / all.max(1)).min(levels * PARTS);
-            watch.progress(Phase::Decode, shown, levels * PARTS)
-        };
-        self.volume(tokens, &request.volume, &mut decoding)
-    }
-}
-
-fn step(watch: &mut dyn ShapeWatch, phase: Phase, done: usize, all: usize) -> Result<(), ModelError> {
-    match watch.progress(phase, done, all) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(ModelError::cancelled()),
     }
 }

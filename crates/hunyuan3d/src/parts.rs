@@ -259,13 +259,22 @@ impl<B: Kernels> Parts<B> {
 
     /// What a part leaves to the next one. In turn, it goes by way of the host, bit for bit, and the part goes.
     pub fn hand_over<const D: usize>(&self, x: Tensor<B, D>) -> Result<Tensor<B, D>, ModelError> {
+        let mut one = self.hand_over_all(vec![x])?;
+        one.pop().ok_or_else(|| ModelError::request("nothing was handed over"))
+    }
+
+    /// The same of several tensors, for which the part goes once.
+    pub fn hand_over_all<const D: usize>(&self, all: Vec<Tensor<B, D>>) -> Result<Vec<Tensor<B, D>>, ModelError> {
         if !self.are_in_turn() {
-            return Ok(x);
+            return Ok(all);
         }
-        let dtype = x.dtype();
-        let data = x.try_into_data().map_err(|error| device_failure(&error.to_string()))?;
+        let on_host = |x: Tensor<B, D>| {
+            let dtype = x.dtype();
+            Ok((x.try_into_data().map_err(|error| device_failure(&error.to_string()))?, dtype))
+        };
+        let all: Vec<_> = all.into_iter().map(on_host).collect::<Result<_, ModelError>>()?;
         self.leave()?;
-        Ok(Tensor::from_data(data, (&self.device, dtype)))
+        Ok(all.into_iter().map(|(data, dtype)| Tensor::from_data(data, (&self.device, dtype))).collect())
     }
 }
 

@@ -1,20 +1,19 @@
 //! The device: one named thread that owns the engine, behind a bounded channel.
 //!
-//! An engine's memory, streams and caches belong to the thread that made them, and one job at a time is what a GPU does
-//! best; so nobody else ever touches the engine.
+//! An engine's memory, streams and caches belong to the thread that made them; so nobody else ever touches the engine. What
+//! that thread does is in `serve.rs`.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
-use orfeas_engine::{Engine, EngineError, EngineErrorKind, EngineSpec, Observer, Picture, Request, Resume};
+use orfeas_engine::{EngineError, EngineErrorKind, EngineSpec, Picture, Request, Resume};
 use orfeas_field::Field;
 use orfeas_stage::ServiceError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Progress is told at most this often, besides every change of phase.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+use crate::serve::serve;
+
 /// Jobs that may wait at the device; the service's own bound on jobs in hand is the real one.
 const WAITING: usize = 64;
 
@@ -35,13 +34,14 @@ pub enum Update {
     Keep(Resume),
 }
 
-struct Task {
-    picture: Picture,
-    request: Request,
-    cancel: CancellationToken,
-    progress: mpsc::Sender<Update>,
-    keep_every: u32,
-    answer: oneshot::Sender<Result<Field, EngineError>>,
+/// A job on its way to the device.
+pub struct Task {
+    pub picture: Picture,
+    pub request: Request,
+    pub cancel: CancellationToken,
+    pub progress: mpsc::Sender<Update>,
+    pub keep_every: u32,
+    pub answer: oneshot::Sender<Result<Field, EngineError>>,
 }
 
 /// The way to the device thread.
@@ -111,73 +111,8 @@ impl Device {
         let gone = || EngineError::new(EngineErrorKind::Failed, "the device thread is gone");
         let (answer, answered) = oneshot::channel();
         self.tasks.try_send(Task { picture, request, cancel, progress, keep_every, answer }).map_err(|_| gone())?;
+        tracing::debug!("waits for the device");
         answered.await.map_err(|_| gone())?
-    }
-}
-
-fn serve(mut engine: Box<dyn Engine>, queue: &Receiver<Task>) {
-    while let Ok(task) = queue.recv() {
-        // Its client left, or its worker was stopped: nobody would take the field.
-        if task.cancel.is_cancelled() || task.answer.is_closed() {
-            let _ = task.answer.send(Err(EngineError::cancelled()));
-            continue;
-        }
-        let mut watch = Watch {
-            task_cancel: &task.cancel,
-            progress: &task.progress,
-            keep_every: task.keep_every,
-            last: None,
-            began: None,
-        };
-        let run = std::panic::AssertUnwindSafe(|| engine.generate(&task.picture, &task.request, &mut watch));
-        let result = std::panic::catch_unwind(run)
-            .unwrap_or_else(|_| Err(EngineError::new(EngineErrorKind::Failed, "the engine broke off")));
-        let _ = task.answer.send(result);
-    }
-}
-
-struct Watch<'a> {
-    task_cancel: &'a CancellationToken,
-    progress: &'a mpsc::Sender<Update>,
-    keep_every: u32,
-    last: Option<(String, Instant)>,
-    /// When the present phase began, and at which step: a resumed one does not begin at 0.
-    began: Option<(String, Instant, u32)>,
-}
-
-impl Watch<'_> {
-    fn seconds_left(&mut self, phase: &str, step: u32, steps: u32) -> Option<f64> {
-        if self.began.as_ref().is_none_or(|(began, ..)| began != phase) {
-            self.began = Some((phase.to_owned(), Instant::now(), step));
-        }
-        let (_, at, first) = self.began.as_ref()?;
-        let done = step.checked_sub(*first).filter(|done| *done > 0)?;
-        Some(at.elapsed().as_secs_f64() / f64::from(done) * f64::from(steps.saturating_sub(step)))
-    }
-}
-
-impl Observer for Watch<'_> {
-    fn progress(&mut self, phase: &str, step: u32, steps: u32) {
-        let seconds_left = self.seconds_left(phase, step, steps);
-        let due = self.last.as_ref().is_none_or(|(last, at)| last != phase || at.elapsed() >= PROGRESS_EVERY);
-        if due || step == steps {
-            self.last = Some((phase.to_owned(), Instant::now()));
-            // A full channel means that nobody keeps up with the steps; the job must not wait for that.
-            let _ = self.progress.try_send(Update::Step(Step { phase: phase.to_owned(), step, steps, seconds_left }));
-        }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.task_cancel.is_cancelled()
-    }
-
-    fn keeps(&self, step: u32) -> bool {
-        self.keep_every > 0 && step > 0 && step.is_multiple_of(self.keep_every)
-    }
-
-    fn keep(&mut self, resume: Resume) {
-        // One that finds no room is left out; the one before it is as good, only older.
-        let _ = self.progress.try_send(Update::Keep(resume));
     }
 }
 

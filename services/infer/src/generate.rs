@@ -151,19 +151,27 @@ impl Generate {
         let _guard = stop.clone().drop_guard();
         let (progress, mut steps) = mpsc::channel(64);
         let compute = self.device.generate(picture, request, stop, progress, self.checkpoint_every);
-        let tell = async {
-            let mut clock = self.phases.clock();
-            while let Some(update) = steps.recv().await {
-                match update {
-                    Update::Step(step) => {
-                        clock.at(&step.phase);
-                        self.tell(job, delivery, step).await;
-                    }
-                    Update::Keep(resume) => resume::keep(&self.bus, &job.id, delivery.attempt, &kept, &resume).await,
-                }
+        let mut clock = self.phases.clock();
+        let mut heard = async |update: Update| match update {
+            Update::Step(step) => {
+                clock.at(&step.phase);
+                self.tell(job, delivery, step).await;
+            }
+            Update::Keep(resume) => resume::keep(&self.bus, &job.id, delivery.attempt, &kept, &resume).await,
+        };
+        tokio::pin!(compute);
+        let computed = loop {
+            tokio::select! {
+                biased;
+                Some(update) = steps.recv() => heard(update).await,
+                computed = &mut compute => break computed,
             }
         };
-        let (computed, ()) = tokio::join!(compute, tell);
+        // Not until the channel closes: whatever this job goes together with may hold it open for long.
+        while let Ok(update) = steps.try_recv() {
+            heard(update).await;
+        }
+        drop(clock);
         let field = computed.map_err(|error| engine_failure(&error))?;
         let encode = move || {
             let provenance = field.provenance.clone();

@@ -1,12 +1,15 @@
 //! INFER: turns a prepared picture into a field.
 //!
 //! `orfeas.work.infer.<job>` → engine, on the one device thread → `orfeas-fields` → `orfeas.work.export.<job>`. Up to
-//! `MAX_CONCURRENT_JOBS` jobs are in hand: while one computes, the next ones' pictures are fetched and wait decoded.
+//! `MAX_CONCURRENT_JOBS` jobs are in hand: while one computes, the next ones' pictures are fetched and wait decoded. Those
+//! that wait and whose settings are equal go to the device together, where the engine gains by that (`HUNYUAN3D_BATCH`); each
+//! keeps its own message, progress, cancel wish and end.
 
 mod device;
 mod generate;
 mod phases;
 mod resume;
+mod serve;
 mod spec;
 
 use orfeas_service::Context;

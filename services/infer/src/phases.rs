@@ -1,4 +1,5 @@
-//! How long the phases of the engine take: where a job's time on the device goes.
+//! How long the phases of the engine take: where a job's time on the device goes. That of a job in a batch has in it what it
+//! waits there for the others.
 
 use std::time::Instant;
 

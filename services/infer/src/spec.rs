@@ -2,7 +2,7 @@
 
 use std::str::FromStr as _;
 
-use orfeas_engine::{Budget, Decoder, DeviceName, EngineSpec, LowVram, ModelSpec, Precision};
+use orfeas_engine::{Batching, Budget, Decoder, DeviceName, EngineSpec, LowVram, ModelSpec, Precision};
 use orfeas_service::config::{self, DecoderName, EngineName, InferConfig};
 use orfeas_stage::ServiceError;
 
@@ -64,6 +64,12 @@ fn model(config: &InferConfig, folder: &std::path::Path) -> Result<ModelSpec, Se
             config::LowVram::Off => LowVram::Off,
             config::LowVram::On => LowVram::On,
         },
+        batching: match config.batch {
+            config::Batch::Auto => Batching::Auto,
+            config::Batch::Off => Batching::Off,
+            config::Batch::On => Batching::On,
+        },
+        jobs: config.max_concurrent_jobs,
     })
 }
 

@@ -234,6 +234,15 @@ impl ConditionerConfig {
         self.image_size / self.dino.patch_size
     }
 
+    /// Views that it takes, at the most.
+    #[must_use]
+    pub fn most_views(&self) -> usize {
+        match self.views {
+            Views::One => 1,
+            Views::Several(views) => views,
+        }
+    }
+
     /// Tokens that one view gives.
     #[must_use]
     pub fn tokens(&self) -> usize {

@@ -127,6 +127,14 @@ impl ModelConfig {
         !self.denoiser.guidance_embed
     }
 
+    /// Rows that a step of one shape takes through the transformer: its latents and its condition, twice where guidance is
+    /// classifier-free.
+    #[must_use]
+    pub fn step_rows(&self) -> usize {
+        let halves = if self.classifier_free_guidance() { 2 } else { 1 };
+        halves * (self.vae.num_latents + self.conditioner.most_views() * self.conditioner.tokens())
+    }
+
     /// A word for the variant, after what sets it apart: `v2-0`, `v2-0-fast`, `v2-0-turbo`, `mini`, `mv`, ….
     #[must_use]
     pub fn variant(&self) -> String {

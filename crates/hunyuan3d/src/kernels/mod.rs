@@ -186,6 +186,11 @@ pub trait Kernels: Backend {
         plain::select_keys(q, k, v, count)
     }
 
+    /// Bytes that the device's allocator holds, in use or not; none where there is no such thing.
+    fn reserved_bytes(_device: &Self::Device) -> Option<u64> {
+        None
+    }
+
     /// Told when a run is over, for what can wait until then.
     fn run_ended() {}
 

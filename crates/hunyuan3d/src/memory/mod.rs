@@ -3,14 +3,14 @@
 mod pages;
 mod parameters;
 
-use crate::config::{ModelConfig, Views};
+use crate::config::ModelConfig;
 use crate::device::Precision;
 use crate::dit::STEPS_AT_ONCE;
 use crate::kernels::plain::SCORES;
 use crate::parts::Residency;
 use crate::volume::{GROUPS_AT_ONCE, flash_key_count};
 use crate::{ModelError, ModelErrorKind};
-use pages::Pages;
+use pages::{Pages, Taken};
 pub use parameters::Parameters;
 use parameters::{Tensors, conditioner, denoiser, vae};
 
@@ -35,8 +35,8 @@ pub struct Budget {
 struct Work {
     /// Parameters.
     held: Vec<(u64, u64)>,
-    /// What comes and goes.
-    passing: Vec<(u64, u64)>,
+    /// What comes and goes, of each size of a batch: pages that one size has taken stay for the next.
+    passing: Vec<Vec<(u64, u64)>>,
 }
 
 /// What a run needs on its device at the most.
@@ -62,24 +62,28 @@ struct Block {
 }
 
 impl MemoryNeed {
-    /// Computes the need of a model. With `own_kernels`, attention's scores, norms and activations exist inside our kernels
-    /// alone; plain Burn has tensors for them. The field's grid is not in it: it lies on the host.
+    /// Computes the need of a model that makes one shape at a time. With `own_kernels`, attention's scores, norms and activations
+    /// exist inside our kernels alone; plain Burn has tensors for them. The field's grid is not in it: it lies on the host.
     #[must_use]
     pub fn of(config: &ModelConfig, precision: Precision, own_kernels: bool) -> Self {
+        Self::of_several(config, precision, own_kernels, 1)
+    }
+
+    /// The same with up to so many shapes sampled in one batch. They are encoded and read off one by one.
+    #[must_use]
+    pub fn of_several(config: &ModelConfig, precision: Precision, own_kernels: bool, shapes: usize) -> Self {
         let bytes = precision.bytes();
         // Ours compute in half precision.
         let own = own_kernels && precision != Precision::Float32;
         let parameters = |tensors: Tensors| tensors.0.into_iter().map(|(size, count)| (size * bytes, count)).collect();
         let block = |block: Block| block.tensors(bytes, own);
-        let views = match config.conditioner.views {
-            Views::One => 1,
-            Views::Several(views) => views,
-        };
+        let shapes = shapes.max(1);
+        let views = config.conditioner.most_views();
         let (dino, dit, decoder) = (&config.conditioner.dino, &config.denoiser, &config.vae);
 
         let seen = config.conditioner.patches().pow(2) + 1;
         let gates = if dino.use_swiglu_ffn { 2 } else { 1 };
-        let encoding = block(Block {
+        let mut encoding = block(Block {
             rows: views * seen,
             width: dino.hidden_size,
             middle: gates * dino.mlp_width(),
@@ -88,21 +92,30 @@ impl MemoryNeed {
             keys: seen,
         });
 
-        let batch = if config.classifier_free_guidance() { 2 } else { 1 };
+        let halves = if config.classifier_free_guidance() { 2 } else { 1 };
         let tokens = decoder.num_latents + views * config.conditioner.tokens();
-        let mut sampling = block(Block {
-            rows: batch * tokens,
-            width: dit.hidden_size,
-            middle: dit.mlp_width(),
-            heads: dit.num_heads,
-            queries: batch * tokens,
-            keys: tokens,
-        });
+        if shapes > 1 {
+            // Each waits, encoded, for the others.
+            let own = halves * views * config.conditioner.tokens() * dit.context_in_dim;
+            encoding.push((own as u64 * bytes, shapes as u64));
+        }
         let modulations = |vectors: usize| (STEPS_AT_ONCE * vectors * dit.hidden_size) as u64 * bytes;
-        sampling.push((modulations(6), 2 * dit.depth as u64));
-        sampling.push((modulations(3), dit.depth_single_blocks as u64));
-        // The condition as it came, and what is kept of it.
-        sampling.push(((batch * tokens * dit.hidden_size) as u64 * bytes, 1));
+        let sampling = (1..=shapes).map(|shapes| {
+            let batch = shapes * halves;
+            let mut sampling = block(Block {
+                rows: batch * tokens,
+                width: dit.hidden_size,
+                middle: dit.mlp_width(),
+                heads: dit.num_heads,
+                queries: batch * tokens,
+                keys: tokens,
+            });
+            sampling.push((modulations(6), 2 * dit.depth as u64));
+            sampling.push((modulations(3), dit.depth_single_blocks as u64));
+            // The condition as it came, and what is kept of it.
+            sampling.push(((batch * tokens * dit.hidden_size) as u64 * bytes, 1));
+            sampling
+        });
 
         let latents = decoder.num_latents;
         let decoding = block(Block {
@@ -126,15 +139,18 @@ impl MemoryNeed {
         let mut query = query.tensors(bytes, own);
         query.push((decoder.embedded_point().next_multiple_of(64) as u64 * bytes.max(if own { 0 } else { 4 }), 3));
         let mut decoding = decoding;
+        if shapes > 1 {
+            decoding.push(((latents * decoder.embed_dim) as u64 * 4, shapes as u64));
+        }
         decoding.extend(scores(SCORES, bytes, own && geo / decoder.geo_heads() <= WIDEST_HEAD));
         // The shape's keys and values, and what they were made of.
         decoding.push(((latents * geo) as u64 * bytes, 4));
         // FlashVDM's keys and values of a chunk's groups.
         decoding.push(((flash_key_count(latents) * geo) as u64 * bytes, 2 * GROUPS_AT_ONCE as u64));
         Self {
-            encoding: Work { held: parameters(conditioner(&config.conditioner)), passing: encoding },
-            sampling: Work { held: parameters(denoiser(dit)), passing: sampling },
-            decoding: Work { held: parameters(vae(decoder)), passing: decoding },
+            encoding: Work { held: parameters(conditioner(&config.conditioner)), passing: vec![encoding] },
+            sampling: Work { held: parameters(denoiser(dit)), passing: sampling.collect() },
+            decoding: Work { held: parameters(vae(decoder)), passing: vec![decoding] },
             query,
         }
     }
@@ -144,16 +160,12 @@ impl MemoryNeed {
     #[must_use]
     pub fn peak(&self, card: u64, chunk: usize, residency: Residency) -> Option<u64> {
         let pages = Pages::of_card(card);
+        let mut decoding = self.decoding.clone();
         let queries = self.query.iter().map(|(bytes, count)| (bytes * chunk as u64, *count));
-        let decoding: Vec<_> = self.decoding.passing.iter().copied().chain(queries).collect();
-        let works = [
-            (&self.encoding.held, &self.encoding.passing),
-            (&self.sampling.held, &self.sampling.passing),
-            (&self.decoding.held, &decoding),
-        ];
+        decoding.passing.iter_mut().for_each(|passing| passing.extend(queries.clone()));
         let mut all = Vec::new();
-        for (held, passing) in works {
-            all.push((pages.sum(held)?, pages.sum(passing)?));
+        for work in [&self.encoding, &self.sampling, &decoding] {
+            all.push(work.taken(&pages)?);
         }
         let most = match residency {
             // All parts' pages go back before the next one's are taken.
@@ -163,7 +175,7 @@ impl MemoryNeed {
                 .into_iter()
                 .reduce(|(mut held, mut passing), (more, other)| {
                     held.iter_mut().zip(more).for_each(|(held, more)| *held += more);
-                    passing.iter_mut().zip(other).for_each(|(most, other)| *most = (*most).max(other));
+                    raise(&mut passing, other);
                     (held, passing)
                 })
                 .map(|(held, passing)| pages.whole(&held, &passing)),
@@ -204,6 +216,23 @@ impl MemoryNeed {
             )
         })
     }
+}
+
+impl Work {
+    /// Bytes of what is held and of the most that passes, in each class of pages; none where a tensor is larger than any.
+    fn taken(&self, pages: &Pages) -> Option<(Taken, Taken)> {
+        let held = pages.sum(&self.held)?;
+        let mut most = vec![0; held.len()];
+        for passing in &self.passing {
+            raise(&mut most, pages.sum(passing)?);
+        }
+        Some((held, most))
+    }
+}
+
+/// Raises each class to what another time takes of it.
+fn raise(most: &mut Taken, other: Taken) {
+    most.iter_mut().zip(other).for_each(|(most, other)| *most = (*most).max(other));
 }
 
 /// What attention in plain Burn has at a time beside its result: scores narrow twice and wide twice.
@@ -281,6 +310,28 @@ mod tests {
             need.peak(24 << 30, 8192, Residency::Whole)
         };
         assert_eq!(of(true), of(false));
+    }
+
+    #[test]
+    fn shapes_in_one_batch_need_more_and_only_while_they_are_sampled() {
+        let config = preset("hunyuan3d-2").unwrap();
+        let of = |shapes: usize| MemoryNeed::of_several(&config, Precision::Float16, true, shapes);
+        let one = full(true);
+        for card in [24 << 30, H100, H200] {
+            for residency in [Residency::Whole, Residency::InTurn] {
+                let peak = |shapes: usize| of(shapes).peak(card, LEAST_CHUNK, residency).unwrap();
+                assert_eq!(peak(1), one.peak(card, LEAST_CHUNK, residency).unwrap());
+                let peaks: Vec<_> = (1..=8).map(peak).collect();
+                assert!(peaks.is_sorted() && peak(32) > peaks[0], "{peaks:?}");
+            }
+        }
+        // Eight with guidance: sixteen times 4442 rows, whose widest tensors are four times as wide as the transformer.
+        let sampling =
+            |shapes: usize| of(8).sampling.passing[shapes - 1].iter().map(|(bytes, count)| bytes * count).sum::<u64>();
+        let middle = (config.step_rows() * config.denoiser.mlp_width()) as u64 * 2;
+        assert!(sampling(8) - sampling(1) >= 7 * middle);
+        let weights = |need: &MemoryNeed| need.sampling.held.clone();
+        assert_eq!(weights(&of(8)), weights(&one), "weights are there once for all");
     }
 
     #[test]

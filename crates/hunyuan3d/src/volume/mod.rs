@@ -3,11 +3,13 @@
 //! Dense asks at every sample. Hierarchical begins coarse and asks finer only near the surface. FlashVDM does the same
 //! and lets neighbouring queries look at the few keys that matter to them. What was not asked is NaN.
 
+mod ask;
 mod close;
 mod decode;
 mod grid;
 mod refine;
 
-pub use decode::{GROUPS_AT_ONCE, Method, VolumeOptions, VolumeWatch, decode};
+pub use ask::GROUPS_AT_ONCE;
+pub use decode::{Method, VolumeOptions, VolumeWatch, decode};
 pub use grid::Volume;
 pub use refine::flash_key_count;

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // Helpers of tests fail as tests do.
 
 mod low_vram;
+mod measured;
 mod sampling;
 mod surfaces;
+mod together;
 mod views;
 mod volumes;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
+    Batch, ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
     IngestConfig, Kernels, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, Secret, ServiceConfig,
     TopologyConfig, WorkConfig, error::ConfigErrors, reader::Reader, service::Service, sources::Sources,
 };
@@ -143,6 +143,7 @@ impl InferConfig {
             gpu_memory_limit: reader.memory("gpu_memory_limit"),
             precision: reader.choice("hunyuan3d_precision", Precision::named),
             low_vram: reader.choice("hunyuan3d_low_vram", LowVram::named),
+            batch: reader.choice("hunyuan3d_batch", Batch::named),
             kernels: reader.choice("hunyuan3d_kernels", Kernels::named),
             kernel_cache: reader.text("hunyuan3d_kernel_cache"),
             cuda_visible_devices: reader.text("cuda_visible_devices"),

@@ -27,7 +27,7 @@ pub use service::Service;
 pub use settings::{CONFIG_ENV, Fallback, MODELS_ENV, SETTINGS, Setting};
 pub use sources::{Invocation, Sources, command, with_flags};
 pub use structs::{
-    ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
+    Batch, ClientConfig, CommonConfig, DecoderName, EngineName, ExportConfig, HttpConfig, ImageLimits, InferConfig,
     IngestConfig, Kernels, LogConfig, LogFormat, LowVram, MetricsConfig, NatsConfig, Precision, ServiceConfig,
     TopologyConfig, WorkConfig,
 };

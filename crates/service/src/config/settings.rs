@@ -177,7 +177,8 @@ pub static SETTINGS: &[Setting] = &[
     row("Infer", &[Infer], own!(checkpoint_every, CHECKPOINT_EVERY), Kind::Integer(0, 200), Same("0"),
         "Store hunyuan3d's latents after every so many steps, so that a job whose worker died goes on from there; 0: never."),
     row("Infer", &[Infer], ("max_concurrent_jobs", "MAX_CONCURRENT_JOBS"), Kind::Integer(1, 64), Same("3"),
-        "Jobs in hand at once. One computes; the others' pictures are fetched and their fields stored meanwhile."),
+        "Jobs in hand at once. One computes, or several together (HUNYUAN3D_BATCH); the others' pictures are fetched and their \
+         fields stored meanwhile."),
     row("Infer", &[Infer], ("gpu_memory_limit", "GPU_MEMORY_LIMIT"), Kind::Memory, Same("0.85"),
         "Most GPU memory that hunyuan3d may take. GB is 1000³ and GiB 1024³ bytes."),
     row("Infer", &[Infer], ("hunyuan3d_precision", "HUNYUAN3D_PRECISION"), Kind::Choice(super::Precision::NAMES),
@@ -185,6 +186,9 @@ pub static SETTINGS: &[Setting] = &[
     row("Infer", &[Infer], ("hunyuan3d_low_vram", "HUNYUAN3D_LOW_VRAM"), Kind::Choice(super::LowVram::NAMES), Same("auto"),
         "Whether only the part of hunyuan3d that computes is on the GPU; the others are fetched again for every job. auto \
          does so where it does not fit otherwise."),
+    row("Infer", &[Infer], ("hunyuan3d_batch", "HUNYUAN3D_BATCH"), Kind::Choice(super::Batch::NAMES), Same("auto"),
+        "Whether jobs in hand with equal steps and guidance advance together in one batch, as many as GPU_MEMORY_LIMIT holds. \
+         auto does so on a GPU that one job does not fill, or where parts are fetched for every job."),
     row("Infer", &[Infer], ("hunyuan3d_kernels", "HUNYUAN3D_KERNELS"), Kind::Choice(super::Kernels::NAMES), Same("auto"),
         "Kernels on a GPU. auto is the fastest that it has; mma leaves out Hopper's own and plain is Burn's, both for \
          finding faults. Read where the GPU is opened, so it can be set only in the environment."),

@@ -100,6 +100,19 @@ words! {
 }
 
 words! {
+    /// Whether jobs of the neural engine advance together.
+    Batch {
+        /// Where that should raise a GPU's throughput.
+        #[default]
+        Auto => "auto",
+        /// Never.
+        Off => "off",
+        /// Always.
+        On => "on",
+    }
+}
+
+words! {
     /// Kernels of the neural engine on a GPU.
     Kernels {
         /// The fastest that the GPU has.
@@ -292,6 +305,8 @@ pub struct InferConfig {
     pub precision: Precision,
     /// Whether its parts leave the GPU when they are done.
     pub low_vram: LowVram,
+    /// Whether its jobs advance together.
+    pub batch: Batch,
     /// What `HUNYUAN3D_KERNELS` says, for the log: the model reads the variable itself.
     pub kernels: Kernels,
     /// What `HUNYUAN3D_KERNEL_CACHE` says, for the log: the model reads the variable itself.

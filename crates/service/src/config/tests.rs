@@ -29,7 +29,7 @@ fn defaults_are_a_whole_configuration() {
     let infer = InferConfig::load(&Sources::default()).unwrap();
     assert_eq!((infer.engine, infer.resolution, infer.max_concurrent_jobs), (EngineName::Inflate, None, 3));
     assert_eq!((infer.precision, infer.gpu_memory_limit), (Precision::Auto, Some(MemoryLimit::Share(0.85))));
-    assert_eq!(infer.low_vram, LowVram::Auto);
+    assert_eq!((infer.low_vram, infer.batch), (LowVram::Auto, Batch::Auto));
     ExportConfig::load(&Sources::default()).unwrap();
     MetricsConfig::load(&Sources::default()).unwrap();
     ClientConfig::load(&Sources::default()).unwrap();

@@ -15,6 +15,7 @@ mod select;
 
 use burn::tensor::Tensor;
 use burn_cuda::{Cuda, CudaDevice};
+use cubecl::cuda::CudaRuntime;
 
 use super::{Epilogue, Kernels, StreamHeads, plain};
 use crate::{ModelError, ModelErrorKind};
@@ -166,6 +167,11 @@ impl Kernels for Cuda {
             Some(chosen) => chosen.map(tensor),
             None => plain::select_keys(q, k, v, count),
         }
+    }
+
+    fn reserved_bytes(device: &Self::Device) -> Option<u64> {
+        let usage = <CudaRuntime as cubecl::Runtime>::client(device).memory_usage();
+        usage.ok().map(|usage| usage.bytes_reserved)
     }
 
     fn run_ended() {

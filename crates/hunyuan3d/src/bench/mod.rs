@@ -1,5 +1,7 @@
 //! Times every stage of a model by itself, first call and steady state apart.
 
+mod growth;
+
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -8,16 +10,18 @@ use burn_flex::{Flex, FlexDevice};
 use serde::Serialize;
 
 use crate::conditioner::ProcessedView;
-use crate::config::{ModelConfig, Views};
+use crate::config::ModelConfig;
 use crate::device::{DeviceName, Precision, device_failure, read};
 use crate::kernels::Kernels;
-use crate::model::{Latents, Model, NoProbe};
+use crate::model::{Model, NoProbe};
 use crate::noise;
-use crate::open::{Begin, Phase, ShapeModel as _, ShapeRequest, ShapeWatch};
+use crate::open::{Begin, Phase, ShapeJob, ShapeModel as _, ShapeRequest, ShapeWatch};
 use crate::parts::Residency;
+use crate::sampling::{Latents, Run};
 use crate::volume::{Method, VolumeOptions};
 use crate::weights::{Checkpoint, RandomWeights};
 use crate::{ModelError, checked};
+pub use growth::{Growth, resident_bytes};
 
 /// What to time.
 #[derive(Clone, Debug)]
@@ -46,6 +50,8 @@ pub struct BenchRequest {
     pub repeat: usize,
     /// Whether whole jobs are timed instead: encoding, all steps, decoding.
     pub jobs: bool,
+    /// Jobs that are sampled in one batch.
+    pub batch: usize,
 }
 
 /// The times of a stage, in milliseconds.
@@ -57,6 +63,9 @@ pub struct StageTime {
     pub first_ms: f64,
     /// The median of the calls after it.
     pub steady_ms: f64,
+    /// Jobs that these times are of together, where they are more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<usize>,
     /// Queries of a volume stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries: Option<usize>,
@@ -75,6 +84,9 @@ pub struct BenchReport {
     pub load_ms: f64,
     /// The stages in their order.
     pub stages: Vec<StageTime>,
+    /// What whole jobs left behind, where there were enough of them to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Growth>,
 }
 
 /// Runs the benchmark on the device that is asked for.
@@ -109,6 +121,23 @@ impl ShapeWatch for Unwatched {
     }
 }
 
+/// Makes shapes in one batch, all of them.
+fn together<B: Kernels>(model: &Model<B>, requests: &[ShapeRequest]) -> Result<(), ModelError> {
+    let mut watches: Vec<_> = requests.iter().map(|_| Unwatched).collect();
+    let job = |(request, watch)| {
+        let watch: &mut Unwatched = watch;
+        ShapeJob { request, watch }
+    };
+    let mut jobs: Vec<_> = requests.iter().zip(&mut watches).map(job).collect();
+    let mut all = Ok(());
+    model.generate_together(&mut jobs, &mut |_, made| {
+        if let Err(error) = made {
+            all = Err(error);
+        }
+    });
+    all
+}
+
 fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchReport, ModelError> {
     let precision = checked(request.device, request.precision)?;
     let begin = Instant::now();
@@ -130,10 +159,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     let mut stages = Vec::new();
 
     let size = request.config.image_processor.size as usize;
-    let views: Vec<_> = (0..match request.config.conditioner.views {
-        Views::One => 1,
-        Views::Several(views) => views,
-    })
+    let views: Vec<_> = (0..request.config.conditioner.most_views())
         .map(|index| ProcessedView { image: noise::normal(index as u64, 3 * size * size), size, index })
         .collect();
     if request.jobs {
@@ -143,14 +169,30 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
             ..VolumeOptions::new(request.method, request.resolution)
         };
         let steps = request.steps.max(1);
-        let job = ShapeRequest { views, begin: Begin::Seed(3), steps, guidance: 5.0, volume };
-        stages.push(timed("job", request.repeat, || model.generate(&job, &mut Unwatched).map(|_| ()))?);
+        let seed = |job: usize| Begin::Seed(3 + job as u64);
+        let job = |job| ShapeRequest { views: views.clone(), begin: seed(job), steps, guidance: 5.0, volume };
+        let jobs: Vec<_> = (0..request.batch.max(1)).map(job).collect();
+        // Twenty rounds, or a fifth of few.
+        let warm_up = (request.repeat / 5).min(20);
+        let (mut round, mut held) = (0, Vec::new());
+        let mut stage = timed("job", request.repeat, || {
+            together(&model, &jobs)?;
+            if round >= warm_up {
+                held.push((resident_bytes(), B::reserved_bytes(&device)));
+            }
+            round += 1;
+            Ok(())
+        })?;
+        stage.jobs = Some(jobs.len()).filter(|jobs| *jobs > 1);
+        stages.push(stage);
+        let memory = Growth::of(&held, (warm_up + 1) * jobs.len(), (request.repeat - warm_up) * jobs.len());
         return Ok(BenchReport {
             device: B::name(&device),
             precision: precision.to_string(),
             parameters,
             load_ms,
             stages,
+            memory,
         });
     }
 
@@ -165,19 +207,29 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
 
     // Each step by itself, from the watch that the sampler calls before it.
     let mut marks = Vec::new();
-    let mut mark = |_: usize, _: usize, _: &mut dyn FnMut() -> Result<Latents, ModelError>| {
-        model.wait()?;
-        marks.push(Instant::now());
+    let mut mark = |run: usize, _: usize, _: usize, _: &mut dyn FnMut() -> Result<Latents, ModelError>| {
+        if run == 0 {
+            model.wait()?;
+            marks.push(Instant::now());
+        }
         Ok(ControlFlow::Continue(()))
     };
-    // A step more than is timed: the last one of a flow-matching schedule is not computed.
-    let latents = model.sample(&condition, model.noise(3), request.steps.max(1) + 1, 5.0, &mut mark, &mut NoProbe)?;
+    let batch = request.batch.max(1);
+    let runs = (0..batch).map(|run| Run { condition: condition.clone(), begin: model.noise(3 + run as u64) }).collect();
+    // A step more than is timed, where the model takes as many: the last one of a flow-matching schedule is not computed.
+    let steps = (request.steps.max(1) + 1).min(request.config.own.most_steps.unwrap_or(u32::MAX));
+    let sampled = model.sample_together(runs, steps, 5.0, &mut mark, &mut NoProbe)?;
+    model.wait()?;
+    marks.push(Instant::now());
+    let Some(latents) = sampled.into_iter().next() else { return Err(ModelError::request("nothing was timed")) };
+    let latents = latents?;
     let mut steps: Vec<f64> = marks.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3).collect();
     steps.truncate(request.steps.max(1) as usize);
     stages.push(StageTime {
         stage: "step".into(),
         first_ms: steps.first().copied().unwrap_or(0.0),
         steady_ms: if steps.len() > 1 { median(steps[1..].to_vec()) } else { steps.first().copied().unwrap_or(0.0) },
+        jobs: Some(batch).filter(|jobs| *jobs > 1),
         queries: None,
     });
 
@@ -234,7 +286,8 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
         stages.push(volume);
     }
     B::run_ended();
-    Ok(BenchReport { device: B::name(&device), precision: precision.to_string(), parameters, load_ms, stages })
+    let precision = precision.to_string();
+    Ok(BenchReport { device: B::name(&device), precision, parameters, load_ms, stages, memory: None })
 }
 
 /// The transformer's attention by itself, as many times in a row as hide what a launch takes.
@@ -244,10 +297,7 @@ fn attention<B: Kernels>(
     precision: Precision,
 ) -> Result<StageTime, ModelError> {
     let config = &request.config;
-    let views = match config.conditioner.views {
-        Views::One => 1,
-        Views::Several(views) => views,
-    };
+    let views = config.conditioner.most_views();
     let batch = if config.classifier_free_guidance() { 2 } else { 1 };
     let tokens = config.vae.num_latents + views * config.conditioner.tokens();
     let heads = config.denoiser.num_heads;
@@ -286,7 +336,7 @@ fn timed(stage: &str, repeat: usize, mut run: impl FnMut() -> Result<(), ModelEr
         times.push(milliseconds(begin));
     }
     let steady_ms = if times.is_empty() { first_ms } else { median(times) };
-    Ok(StageTime { stage: stage.to_owned(), first_ms, steady_ms, queries: None })
+    Ok(StageTime { stage: stage.to_owned(), first_ms, steady_ms, jobs: None, queries: None })
 }
 
 fn milliseconds(begin: Instant) -> f64 {

@@ -1,0 +1,261 @@
+//! What the device's thread does: it takes the job that has waited longest, and with it what waits already and can advance
+//! together with it.
+//!
+//! Nobody waits for company: a job that comes while others are on the device goes with the next ones.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use orfeas_engine::{Engine, EngineError, EngineErrorKind, Observer, Resume};
+use orfeas_field::Field;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::device::{Step, Task, Update};
+
+/// Progress is told at most this often, besides every change of phase.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// Works until nobody can send a job any more and the last one has ended.
+pub fn serve(mut engine: Box<dyn Engine>, queue: &Receiver<Task>) {
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            let Ok(task) = queue.recv() else { return };
+            waiting.push_back(task);
+        }
+        waiting.extend(queue.try_iter());
+        // Its client left, or its worker was stopped: nobody would take the field.
+        let (left, wanted): (VecDeque<_>, _) =
+            waiting.into_iter().partition(|task: &Task| task.cancel.is_cancelled() || task.answer.is_closed());
+        waiting = wanted;
+        left.into_iter().for_each(|task| drop(task.answer.send(Err(EngineError::cancelled()))));
+        let together = |one: &Task, other: &Task| engine.goes_together(&one.request, &other.request);
+        let tasks = company(&mut waiting, engine.most_together(), together);
+        if !tasks.is_empty() {
+            run(&mut *engine, tasks);
+        }
+    }
+}
+
+/// Takes the first of what waits, and up to `most` in all of what goes together with it; the others keep their order.
+fn company<T>(waiting: &mut VecDeque<T>, most: usize, together: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut taken: Vec<T> = waiting.pop_front().into_iter().collect();
+    for other in std::mem::take(waiting) {
+        match taken.first() {
+            Some(first) if taken.len() < most && together(first, &other) => taken.push(other),
+            _ => waiting.push_back(other),
+        }
+    }
+    taken
+}
+
+/// Who waits for a job's field; none once it has got its answer.
+type Answer = Option<oneshot::Sender<Result<Field, EngineError>>>;
+
+fn run(engine: &mut dyn Engine, tasks: Vec<Task>) {
+    if tasks.len() > 1 {
+        tracing::info!(jobs = tasks.len(), "jobs advance together");
+    }
+    let mut answers: Vec<Answer> = Vec::new();
+    let mut jobs: Vec<_> = Vec::new();
+    for Task { picture, request, cancel, progress, keep_every, answer } in tasks {
+        answers.push(Some(answer));
+        jobs.push((picture, request, Watch { cancel, progress, keep_every, last: None, began: None }));
+    }
+    let mut tasks: Vec<_> = jobs
+        .iter_mut()
+        .map(|(picture, request, watch)| orfeas_engine::Task { picture, request, observer: watch })
+        .collect();
+    let mut ended = |place: usize, made: Result<Field, EngineError>| {
+        if let Some(answer) = answers[place].take() {
+            // Where nobody waits for it any more, it may go.
+            let _ = answer.send(made);
+        }
+    };
+    let broken = catch_unwind(AssertUnwindSafe(|| engine.generate_together(&mut tasks, &mut ended))).is_err();
+    for answer in answers.into_iter().flatten() {
+        let why = if broken { "the engine broke off" } else { "the engine said nothing of this job" };
+        let _ = answer.send(Err(EngineError::new(EngineErrorKind::Failed, why)));
+    }
+}
+
+struct Watch {
+    cancel: CancellationToken,
+    progress: mpsc::Sender<Update>,
+    keep_every: u32,
+    last: Option<(String, Instant)>,
+    /// When the present phase began, and at which step: a resumed one does not begin at 0.
+    began: Option<(String, Instant, u32)>,
+}
+
+impl Watch {
+    fn seconds_left(&mut self, phase: &str, step: u32, steps: u32) -> Option<f64> {
+        if self.began.as_ref().is_none_or(|(began, ..)| began != phase) {
+            self.began = Some((phase.to_owned(), Instant::now(), step));
+        }
+        let (_, at, first) = self.began.as_ref()?;
+        let done = step.checked_sub(*first).filter(|done| *done > 0)?;
+        Some(at.elapsed().as_secs_f64() / f64::from(done) * f64::from(steps.saturating_sub(step)))
+    }
+}
+
+impl Observer for Watch {
+    fn progress(&mut self, phase: &str, step: u32, steps: u32) {
+        let seconds_left = self.seconds_left(phase, step, steps);
+        let due = self.last.as_ref().is_none_or(|(last, at)| last != phase || at.elapsed() >= PROGRESS_EVERY);
+        if due || step == steps {
+            self.last = Some((phase.to_owned(), Instant::now()));
+            // A full channel means that nobody keeps up with the steps; the job must not wait for that.
+            let _ = self.progress.try_send(Update::Step(Step { phase: phase.to_owned(), step, steps, seconds_left }));
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    fn keeps(&self, step: u32) -> bool {
+        self.keep_every > 0 && step > 0 && step.is_multiple_of(self.keep_every)
+    }
+
+    fn keep(&mut self, resume: Resume) {
+        // One that finds no room is left out; the one before it is as good, only older.
+        let _ = self.progress.try_send(Update::Keep(resume));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel, sync_channel};
+
+    use orfeas_engine::{Ended, Picture, Request};
+
+    use super::*;
+
+    /// Works together on requests of equal steps. Of each batch it tells the seeds; it ends its jobs in their order, each when
+    /// it is told to, and breaks off at a job of seed 13.
+    struct Slow {
+        begun: Sender<Vec<u64>>,
+        go_on: Receiver<()>,
+    }
+
+    impl Engine for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn model(&self) -> String {
+            "none".to_owned()
+        }
+
+        fn generate(&mut self, _: &Picture, _: &Request, _: &mut dyn Observer) -> Result<Field, EngineError> {
+            Err(EngineError::new(EngineErrorKind::Failed, "jobs of this engine come together"))
+        }
+
+        fn most_together(&self) -> usize {
+            3
+        }
+
+        fn goes_together(&self, one: &Request, other: &Request) -> bool {
+            one.steps == other.steps
+        }
+
+        fn generate_together(&mut self, tasks: &mut [orfeas_engine::Task<'_>], ended: &mut Ended<'_>) {
+            self.begun.send(tasks.iter().map(|task| task.request.seed).collect()).unwrap();
+            for (place, task) in tasks.iter_mut().enumerate() {
+                self.go_on.recv().unwrap();
+                assert_ne!(task.request.seed, 13, "the engine breaks off");
+                task.observer.progress("work", 1, 1);
+                let cancelled = task.observer.cancelled();
+                let what = if cancelled { EngineErrorKind::Cancelled } else { EngineErrorKind::NoSubject };
+                ended(place, Err(EngineError::new(what, "as the test wants it")));
+            }
+        }
+    }
+
+    struct Job {
+        cancel: CancellationToken,
+        progress: mpsc::Receiver<Update>,
+        answered: oneshot::Receiver<Result<Field, EngineError>>,
+    }
+
+    impl Job {
+        async fn kind(self) -> EngineErrorKind {
+            self.answered.await.unwrap().err().unwrap().kind()
+        }
+    }
+
+    fn task(seed: u64, steps: u32) -> (Task, Job) {
+        let picture = Picture::new(1, 1, vec![0; 4]).unwrap();
+        let request = Request { seed, steps: Some(steps), ..Request::default() };
+        let (cancel, (progress, told), (answer, answered)) =
+            (CancellationToken::new(), mpsc::channel(8), oneshot::channel());
+        let job = Job { cancel: cancel.clone(), progress: told, answered };
+        (Task { picture, request, cancel, progress, keep_every: 0, answer }, job)
+    }
+
+    #[tokio::test]
+    async fn each_job_of_a_batch_has_its_answer_as_soon_as_it_ends() {
+        let (tasks, queue) = sync_channel(16);
+        let ((say_begun, begun), (go_on, may_go_on)) = (channel(), channel());
+        let submit = |seed, steps| {
+            let (task, job) = task(seed, steps);
+            tasks.send(task).unwrap();
+            job
+        };
+        let [mut first, second] = [1, 2].map(|seed| submit(seed, 5));
+        let [other, gone] = [3, 4].map(|seed| submit(seed, 9));
+        let third = submit(5, 5);
+        let left = submit(6, 5);
+        left.cancel.cancel();
+        // Nobody waits for this one.
+        drop(gone.answered);
+        let thread = std::thread::spawn(move || serve(Box::new(Slow { begun: say_begun, go_on: may_go_on }), &queue));
+
+        assert_eq!(begun.recv().unwrap(), [1, 2, 5], "what waits with equal settings, without who left");
+        assert_eq!(left.kind().await, EngineErrorKind::Cancelled, "without a turn");
+        let late = submit(7, 5);
+        go_on.send(()).unwrap();
+        // The others are still on the device.
+        assert!(matches!(first.progress.recv().await, Some(Update::Step(step)) if step.phase == "work"));
+        assert_eq!(first.kind().await, EngineErrorKind::NoSubject);
+        second.cancel.cancel();
+        go_on.send(()).unwrap();
+        assert_eq!(second.kind().await, EngineErrorKind::Cancelled);
+        go_on.send(()).unwrap();
+        assert_eq!(third.kind().await, EngineErrorKind::NoSubject);
+
+        assert_eq!(begun.recv().unwrap(), [3], "who has waited longest is next");
+        let [mild, broken, behind] = [12, 13, 14].map(|seed| submit(seed, 5));
+        go_on.send(()).unwrap();
+        assert_eq!(other.kind().await, EngineErrorKind::NoSubject);
+        assert_eq!(begun.recv().unwrap(), [7, 12, 13], "three at the most");
+        (0..3).for_each(|_| go_on.send(()).unwrap());
+        assert_eq!((late.kind().await, mild.kind().await), (EngineErrorKind::NoSubject, EngineErrorKind::NoSubject));
+        assert_eq!(broken.kind().await, EngineErrorKind::Failed);
+        // The thread goes on.
+        assert_eq!(begun.recv().unwrap(), [14]);
+        go_on.send(()).unwrap();
+        assert_eq!(behind.kind().await, EngineErrorKind::NoSubject);
+        drop(tasks);
+        thread.join().unwrap();
+    }
+
+    /// Fields are a letter and what is behind it; those of one letter go together.
+    fn taken(waiting: &[&'static str], most: usize) -> (Vec<&'static str>, Vec<&'static str>) {
+        let mut waiting: VecDeque<_> = waiting.iter().copied().collect();
+        let taken = company(&mut waiting, most, |one, other| one[..1] == other[..1]);
+        (taken, waiting.into())
+    }
+
+    #[test]
+    fn the_first_goes_with_what_goes_with_it_and_the_others_keep_their_order() {
+        assert_eq!(taken(&["a1", "b1", "a2", "b2", "a3", "a4"], 3), (vec!["a1", "a2", "a3"], vec!["b1", "b2", "a4"]));
+        assert_eq!(taken(&["b1", "b2", "a4"], 1), (vec!["b1"], vec!["b2", "a4"]), "an engine that takes one at a time");
+        assert_eq!(taken(&["a1", "b1"], 8), (vec!["a1"], vec!["b1"]));
+        assert_eq!(taken(&[], 8), (vec![], vec![]));
+    }
+}
