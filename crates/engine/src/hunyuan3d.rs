@@ -40,7 +40,8 @@ pub struct ModelSpec {
     pub device: DeviceName,
     /// In which precision; none: the device's own.
     pub precision: Option<Precision>,
-    /// How fields are decoded; none: FlashVDM where the shape decoder was made for it, else hierarchical.
+    /// How fields are decoded; none: as the checkpoint says, else FlashVDM where the shape decoder looks made for it, else
+    /// hierarchical.
     pub decoder: Option<Method>,
     /// Queries that are decoded at a time, at the most.
     pub chunk: usize,
@@ -117,7 +118,7 @@ impl Hunyuan3d {
             label: format!("{folder} ({})", config.variant()),
             sha256,
             resolution,
-            decoder: spec.decoder.unwrap_or(made_for),
+            decoder: spec.decoder.or(config.own.decoder).unwrap_or(made_for),
             chunk: fit.chunk,
             together: fit.together,
             model,

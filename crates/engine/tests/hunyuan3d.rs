@@ -85,6 +85,12 @@ fn a_checkpoint_may_say_how_it_wants_to_be_run() {
         let field = made(&mut at("  resolution: 24\n  steps: 1\n", service).unwrap(), 1);
         assert_eq!(field.provenance.resolution, resolution, "the service's word goes before the checkpoint's");
     }
+    // FlashVDM's blocks want another number of samples.
+    let samples = |decoder: &str| {
+        let mut engine = at(&format!("  resolution: 24\n  steps: 1\n{decoder}"), None).unwrap();
+        made(&mut engine, 1).grid.samples()
+    };
+    assert_ne!(samples("  decoder: flashvdm\n"), samples(""));
     let error = at("  resolution: 7\n", None).err().unwrap();
     assert!(error.to_string().contains("not 7"), "{error}");
     let mut other = Hunyuan3d::load(&plain, Some(32), &mut |_| {}).unwrap();
@@ -94,9 +100,12 @@ fn a_checkpoint_may_say_how_it_wants_to_be_run() {
     let more = more.err().unwrap();
     assert_eq!(more.kind(), EngineErrorKind::Unsupported);
     assert!(more.to_string().contains("from 1 to 3"), "{more}");
-    for (own, word) in
-        [("  steps: 0\n", "at least 1"), ("  steps: 4\n  most_steps: 3\n", "most_steps"), ("  lora: 1\n", "lora")]
-    {
+    for (own, word) in [
+        ("  steps: 0\n", "at least 1"),
+        ("  steps: 4\n  most_steps: 3\n", "most_steps"),
+        ("  lora: 1\n", "lora"),
+        ("  decoder: best\n", "best"),
+    ] {
         let error = with(own).err().unwrap();
         assert_eq!(error.kind(), EngineErrorKind::Unavailable);
         assert!(error.to_string().contains(word), "{error}");

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ModelError;
+use crate::volume::Method;
 
 /// The section `orfeas` of `config.yaml`; every field may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -15,6 +16,9 @@ pub struct OwnConfig {
     pub most_steps: Option<u32>,
     /// Cells of a field along its longest side where nobody says.
     pub resolution: Option<u32>,
+    /// How fields are decoded where nobody says. A shape decoder that was not made for FlashVDM's choice of keys shows its
+    /// blocks as seams.
+    pub decoder: Option<Method>,
     /// The guidance scale where nobody says.
     pub guidance: Option<f64>,
     /// The seed of the noise that every shape begins with, whatever was asked for: a model that makes one shape of a

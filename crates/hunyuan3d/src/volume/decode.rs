@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
+use serde::Deserialize;
 
 use super::ask::{Part, Run};
 use super::close::{open_ends, sides};
@@ -24,7 +25,8 @@ const GROUP_STRIDE: usize = 50;
 const AT_ONCE: usize = 1 << 20;
 
 /// How a volume is decoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Every sample.
     Dense,

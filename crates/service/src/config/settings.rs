@@ -171,7 +171,8 @@ pub static SETTINGS: &[Setting] = &[
     row("Infer", &[Infer], own!(device, DEVICE), Kind::Text, Unset,
         "Where hunyuan3d runs: cpu, cuda or cuda:N. Unset means cuda in a binary that was built with it, else cpu."),
     row("Infer", &[Infer], own!(decoder, DECODER), Kind::Choice(super::DecoderName::NAMES), Same("auto"),
-        "How hunyuan3d reads fields. auto is flashvdm for the shape decoders made for it (turbo), else hierarchical."),
+        "How hunyuan3d reads fields. auto is what the checkpoint says, else flashvdm for the shape decoders made for it (turbo), \
+         else hierarchical."),
     row("Infer", &[Infer], own!(decode_chunk, DECODE_CHUNK), Kind::Integer(0, 4_000_000), Same("0"),
         "Queries of the field at a time, at the most; less where memory is short. 0 chooses by the device."),
     row("Infer", &[Infer], own!(checkpoint_every, CHECKPOINT_EVERY), Kind::Integer(0, 200), Same("0"),
