@@ -138,7 +138,7 @@ impl InferConfig {
             decoder: reader.choice("decoder", DecoderName::named),
             decode_chunk: reader.narrow("decode_chunk"),
             checkpoint_every: reader.narrow("checkpoint_every"),
-            resolution: reader.is_set("resolution").then(|| reader.narrow("resolution")),
+            resolution: reader.number("resolution").and_then(|cells| u32::try_from(cells).ok()),
             max_concurrent_jobs: reader.narrow("max_concurrent_jobs"),
             gpu_memory_limit: reader.memory("gpu_memory_limit"),
             precision: reader.choice("hunyuan3d_precision", Precision::named),
