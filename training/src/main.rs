@@ -51,7 +51,8 @@ enum Command {
     },
     /// Write shards of samples
     Data {
-        /// Families, separated by commas; all that are not held out by default
+        /// Families, separated by commas, one that comes twice twice as often; by default a round of all that are not
+        /// held out, more than half of it random compositions
         #[arg(long, value_delimiter = ',')]
         families: Vec<String>,
         /// Samples
@@ -97,8 +98,11 @@ enum Command {
     Train(train::Arguments),
     /// Measure how fast samples are made
     Speed {
+        /// Families, separated by commas; a round of training by default
+        #[arg(long, value_delimiter = ',')]
+        families: Vec<String>,
         /// Samples
-        #[arg(long, default_value_t = 74)]
+        #[arg(long, default_value_t = 161)]
         count: usize,
     },
 }
@@ -122,7 +126,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Families => {
             for family in FAMILIES {
-                println!("{}{}", family.name, if family.held_out { " (held out)" } else { "" });
+                let times = if family.composed() { format!(" (×{})", family.weight) } else { String::new() };
+                println!("{}{}{times}", family.name, if family.held_out { " (held out)" } else { "" });
             }
             println!("{} families; held-out seeds begin at {HELD_OUT_SEEDS}", FAMILIES.len());
         }
@@ -133,10 +138,11 @@ fn main() -> anyhow::Result<()> {
             sheet::write(&sheet::draw(&objects, side, columns)?, &out)?;
         }
         Command::Data { families: names, count, views, seed, per_shard, held_out, out } => {
-            let mut families = families(&names)?;
-            if names.is_empty() {
-                families.retain(|family| family.held_out == held_out);
-            }
+            let families = match (names.is_empty(), held_out) {
+                (true, true) => FAMILIES.iter().filter(|family| family.held_out).collect(),
+                (true, false) => orfeas_shapes::families::round(),
+                (false, _) => families(&names)?,
+            };
             data::write(&data::Plan { families, count, views, seed, per_shard, held_out }, &out)?;
         }
         #[cfg(feature = "engines")]
@@ -149,11 +155,12 @@ fn main() -> anyhow::Result<()> {
         }
         #[cfg(feature = "engines")]
         Command::Train(arguments) => arguments.run()?,
-        Command::Speed { count } => {
+        Command::Speed { families: names, count } => {
+            let round = if names.is_empty() { orfeas_shapes::families::round() } else { families(&names)? };
             let busy = cpu_seconds()?;
             let (mut build, mut render, mut points) = (0.0, 0.0, 0.0);
             for i in 0..count {
-                let (family, seed) = (&FAMILIES[i % FAMILIES.len()], i as u64);
+                let (family, seed) = (round[i % round.len()], i as u64);
                 let began = Instant::now();
                 let solid = family.solid(seed);
                 let built = Instant::now();

@@ -59,7 +59,7 @@ impl Solid {
         // First by the boxes of its parts, which may be too large, then by its surface.
         for round in 0..2 {
             let (low, high) =
-                if round == 0 { part_bounds(&shape) } else { Self::build(&shape, FIRST_CELLS).surface_bounds() };
+                if round == 0 { shape.bounds() } else { Self::build(&shape, FIRST_CELLS).surface_bounds() };
             let size = high - low;
             let scale = 2.0 * Self::HALF / size.largest().max(1e-6);
             let middle = (low + high) * 0.5;
@@ -311,21 +311,6 @@ fn flatten(shape: &Shape, parts: &mut Vec<Part>) -> Node {
         Shape::Union(shapes, k) => Node::Union(shapes.iter().map(|shape| flatten(shape, parts)).collect(), *k),
         Shape::Cut(a, b, k) => Node::Cut(Box::new(flatten(a, parts)), Box::new(flatten(b, parts)), *k),
         Shape::Both(a, b, k) => Node::Both(Box::new(flatten(a, parts)), Box::new(flatten(b, parts)), *k),
-    }
-}
-
-fn part_bounds(shape: &Shape) -> Bounds3 {
-    match shape {
-        Shape::Part(part) => part.bounds(),
-        Shape::Union(shapes, _) => shapes
-            .iter()
-            .map(part_bounds)
-            .fold((v(9e9, 9e9, 9e9), v(-9e9, -9e9, -9e9)), |(low, high), (l, h)| (low.min(l), high.max(h))),
-        Shape::Cut(a, _, _) => part_bounds(a),
-        Shape::Both(a, b, _) => {
-            let (a, b) = (part_bounds(a), part_bounds(b));
-            (a.0.max(b.0), a.1.min(b.1))
-        }
     }
 }
 
