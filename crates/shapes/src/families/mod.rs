@@ -140,17 +140,18 @@ pub const FAMILIES: &[Family] = families! {
 /// half are random compositions.
 #[must_use]
 pub fn round() -> Vec<&'static Family> {
-    let families: Vec<&Family> = FAMILIES.iter().filter(|family| !family.held_out).collect();
-    let total: i64 = families.iter().map(|family| i64::from(family.weight)).sum();
-    // The one that has waited most by its weight is next.
-    let mut waited = vec![0i64; families.len()];
-    let mut next = || {
-        waited.iter_mut().zip(&families).for_each(|(waited, family)| *waited += i64::from(family.weight));
-        let most = (0..families.len()).rev().max_by_key(|index| waited[*index]).unwrap_or_default();
-        waited[most] -= total;
-        families[most]
-    };
-    (0..total).map(|_| next()).collect()
+    let (composed, named): (Vec<&Family>, Vec<&Family>) =
+        FAMILIES.iter().filter(|family| !family.held_out).partition(|family| family.composed());
+    // Each at its even distances from begin to end of the round; the named ones, which come once, one after another.
+    let place = |index: usize, of: usize| (index as f64 + 0.5) / of as f64;
+    let count = named.len();
+    let mut places: Vec<(f64, &Family)> =
+        named.into_iter().enumerate().map(|(index, family)| (place(index, count), family)).collect();
+    for family in composed {
+        places.extend((0..family.weight as usize).map(|index| (place(index, family.weight as usize), family)));
+    }
+    places.sort_by(|a, b| a.0.total_cmp(&b.0));
+    places.into_iter().map(|(_, family)| family).collect()
 }
 
 impl Family {
