@@ -6,7 +6,7 @@ mod profile;
 mod solid;
 
 pub use build::*;
-pub use primitive::{Loft, Primitive};
+pub use primitive::{Link, Loft, Primitive};
 pub use profile::{Polygon, Profile, closed_spline, spline};
 pub use solid::{Bounds3, Cell, Solid};
 

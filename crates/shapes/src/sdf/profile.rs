@@ -1,5 +1,7 @@
 //! Plane figures: what is turned on a lathe or extruded.
 
+use crate::math::hypot;
+
 /// A figure in the plane with its exact signed distance, negative inside.
 #[derive(Clone, Debug)]
 pub enum Profile {
@@ -105,14 +107,14 @@ impl Profile {
                 let mut nearest = f32::MAX;
                 for &[ax, ay, bx, by] in segments {
                     let (ex, ey, wx, wy) = (bx - ax, by - ay, x - ax, y - ay);
-                    let length = ex.hypot(ey).max(1e-6);
+                    let length = hypot(ex, ey).max(1e-6);
                     let (along, across) = ((wx * ex + wy * ey) / length, (wx * ey - wy * ex).abs() / length);
                     let distance = if *square {
                         let half = length / 2.0 + half_width;
                         let (qx, qy) = ((along - length / 2.0).abs() - half, across - half_width);
-                        qx.max(0.0).hypot(qy.max(0.0)) + qx.max(qy).min(0.0)
+                        hypot(qx.max(0.0), qy.max(0.0)) + qx.max(qy).min(0.0)
                     } else {
-                        across.hypot(along - along.clamp(0.0, length)) - half_width
+                        hypot(across, along - along.clamp(0.0, length)) - half_width
                     };
                     nearest = nearest.min(distance);
                 }
