@@ -186,6 +186,7 @@ fn trace(solid: &Solid, eye: Vec3, ray: Vec3, pixel: f32, begin: f32) -> Option<
     let (a, b) = (a.times(inverse), b.times(inverse));
     let (near, far) = (a.min(b), a.max(b));
     let (mut t, end) = (near.largest().max(begin) + 1e-4, far.x.min(far.y).min(far.z));
+    let (mut last, mut step) = (0.0, 0.0);
     let mut closest: Option<(f32, f32)> = None;
     for _ in 0..160 {
         if t >= end {
@@ -196,16 +197,27 @@ fn trace(solid: &Solid, eye: Vec3, ray: Vec3, pixel: f32, begin: f32) -> Option<
         let size = pixel * t;
         if cell.low > size {
             t += solid.way_out(p, inverse).max(cell.low) + 1e-4;
+            step = 0.0;
             continue;
         }
         let distance = solid.distance_in(cell, p);
+        if distance < -0.25 * size && step > 0.0 {
+            // Too far: back to where the line from the last distance to this one is zero, once.
+            t += step * distance / (last - distance);
+            (last, step) = (f32::MAX, 0.0);
+            continue;
+        }
         if distance < 0.25 * size {
             return Some(Hit { t, point: p, distance, coverage: 1.0 });
         }
         if distance < size && closest.is_none_or(|(least, _)| distance < least) {
             closest = Some((distance, t));
         }
-        t += (0.95 * distance).max(0.3 * size);
+        // Close by, as far as the surface is if it stays as it is, but at most twice as far as is safe.
+        let slope = if distance < 6.0 * size && step > 0.0 { (last - distance) / step } else { 1.0 };
+        let slope = if slope > 0.0 { slope.clamp(0.5, 1.0) } else { 1.0 };
+        (last, step) = (distance, (0.95 * distance / slope).max(0.3 * size));
+        t += step;
     }
     closest.map(|(distance, t)| Hit { t, point: eye + ray * t, distance, coverage: 1.0 - distance / (pixel * t) })
 }

@@ -193,6 +193,18 @@ impl Primitive {
         }
     }
 
+    /// The same solid within `radius` of a point, by less to look at; `None` where there is nothing to leave out.
+    #[must_use]
+    pub fn near(&self, p: Vec3, radius: f32) -> Option<Self> {
+        match self {
+            Self::Lathe(profile) => Some(Self::Lathe(Arc::new(profile.near(hypot(p.x, p.z), p.y, radius)?))),
+            Self::Extrusion(profile, half, round) => {
+                Some(Self::Extrusion(Arc::new(profile.near(p.x, p.y, radius)?), *half, *round))
+            }
+            _ => None,
+        }
+    }
+
     /// How fast the value changes at most, where a way of length 1 is gone.
     #[must_use]
     pub fn steepness(&self) -> f32 {

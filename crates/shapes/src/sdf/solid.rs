@@ -3,6 +3,8 @@
 //! The values are the whole tree's, bit for bit: a part is left out of a cell only where intervals show that it can
 //! never be the one that decides there. That is what makes pictures and samples cheap.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::{Link, Paint, Part, Primitive, Shape, smooth_min};
@@ -11,11 +13,11 @@ use crate::math::{Placement, Vec3, v};
 /// Two corners of a box.
 pub type Bounds3 = (Vec3, Vec3);
 
-/// Cells along an axis; a multiple of [`COARSE`].
+/// Cells along an axis; [`COARSE`] doubled some times.
 const CELLS: usize = 24;
 /// The same while the object's size is still being measured.
 const FIRST_CELLS: usize = 12;
-/// Cells along an axis of the first, coarse grid that the fine one is made from.
+/// Cells along an axis of the first, coarse grid that the finer ones are made from.
 const COARSE: usize = 6;
 /// Half the side of the cube that the cells fill. Beyond it the whole tree is asked.
 const EXTENT: f32 = 1.02;
@@ -24,6 +26,8 @@ const EXTENT: f32 = 1.02;
 #[derive(Clone, Debug)]
 enum Node {
     Part(u32),
+    /// What matters of a part thereabouts, and the part's number.
+    Local(Arc<Part>, u32),
     Union(Vec<Node>, f32),
     Cut(Box<Node>, Box<Node>, f32),
     Both(Box<Node>, Box<Node>, f32),
@@ -72,21 +76,47 @@ impl Solid {
         let mut parts = Vec::new();
         let root = flatten(shape, &mut parts);
         let mut solid = Self { parts, root, cells: Vec::new(), count };
-        let ratio = count / COARSE;
-        let radius = |cells: usize| 3f32.sqrt() * EXTENT / cells as f32;
-        let coarse: Vec<Cell> = (0..COARSE.pow(3))
-            .into_par_iter()
-            .map(|i| solid.prune(&solid.root, centre(i, COARSE), radius(COARSE)))
-            .collect();
-        solid.cells = (0..count.pow(3))
-            .into_par_iter()
-            .with_min_len(512)
-            .map(|i| {
-                let [x, y, z] = unfold(i, count).map(|k| k / ratio);
-                solid.prune(&coarse[(x * COARSE + y) * COARSE + z].node, centre(i, count), radius(count))
-            })
-            .collect();
-        solid
+        // From coarse to fine, each cell from the one around it.
+        let mut above: Vec<Cell> = Vec::new();
+        let mut side = COARSE;
+        loop {
+            let radius = 3f32.sqrt() * EXTENT / side as f32;
+            let cell = |i: usize| {
+                let [x, y, z] = unfold(i, side).map(|k| k / 2);
+                let half = side / 2;
+                let from = above.get((x * half + y) * half + z).map_or(&solid.root, |cell| &cell.node);
+                let mut cell = solid.prune(from, centre(i, side), radius);
+                // Where the surface is near, it pays to look at fewer edges of figures too.
+                if side > COARSE && cell.low < 0.5 * radius && cell.high > -0.5 * radius {
+                    solid.localise(&mut cell.node, centre(i, side), radius);
+                }
+                cell
+            };
+            let cells = (0..side.pow(3)).into_par_iter().with_min_len(256).map(cell).collect();
+            if side == count {
+                solid.cells = cells;
+                return solid;
+            }
+            (above, side) = (cells, 2 * side);
+        }
+    }
+
+    /// Leaves out what does not matter within `radius` of a point of the parts themselves.
+    fn localise(&self, node: &mut Node, p: Vec3, radius: f32) {
+        let (part, index) = match node {
+            Node::Part(index) => (&self.parts[*index as usize], *index),
+            Node::Local(part, index) => (&**part, *index),
+            Node::Union(nodes, _) => return nodes.iter_mut().for_each(|node| self.localise(node, p, radius)),
+            Node::Cut(a, b, _) | Node::Both(a, b, _) => {
+                self.localise(a, p, radius);
+                return self.localise(b, p, radius);
+            }
+        };
+        let (own, own_radius) = (part.placement.back(p), radius / part.placement.scale);
+        if let Some(primitive) = part.primitive.near(own, own_radius) {
+            let (placement, paint) = (part.placement, part.paint);
+            *node = Node::Local(Arc::new(Part { primitive, placement, paint }), index);
+        }
     }
 
     /// Parts of the whole tree.
@@ -248,6 +278,7 @@ impl Solid {
     fn eval(&self, node: &Node, p: Vec3) -> f32 {
         match node {
             Node::Part(part) => self.parts[*part as usize].distance(p),
+            Node::Local(part, _) => part.distance(p),
             Node::Union(nodes, k) => {
                 let mut value = f32::MAX;
                 for node in nodes {
@@ -264,6 +295,7 @@ impl Solid {
     fn nearest(&self, node: &Node, p: Vec3) -> (f32, u32) {
         match node {
             Node::Part(part) => (self.parts[*part as usize].distance(p), *part),
+            Node::Local(part, index) => (part.distance(p), *index),
             Node::Union(nodes, _) => nodes
                 .iter()
                 .map(|node| self.nearest(node, p))
@@ -283,12 +315,8 @@ impl Solid {
     /// What of a node matters within `radius` of a point, and the interval of its values there.
     fn prune(&self, node: &Node, p: Vec3, radius: f32) -> Cell {
         match node {
-            Node::Part(index) => {
-                let part = &self.parts[*index as usize];
-                // A hair more than the steepness says, for rounding.
-                let (value, change) = (part.distance(p), radius * part.primitive.steepness() + 1e-4);
-                Cell { node: node.clone(), low: value - change, high: value + change }
-            }
+            Node::Part(index) => prune_part(node, &self.parts[*index as usize], p, radius),
+            Node::Local(part, _) => prune_part(node, part, p, radius),
             Node::Union(nodes, k) => {
                 let mut cells: Vec<Cell> = nodes.iter().map(|node| self.prune(node, p, radius)).collect();
                 let high = cells.iter().map(|cell| cell.high).fold(f32::MAX, f32::min);
@@ -321,6 +349,12 @@ impl Solid {
             }
         }
     }
+}
+
+fn prune_part(node: &Node, part: &Part, p: Vec3, radius: f32) -> Cell {
+    // A hair more than the steepness says, for rounding.
+    let (value, change) = (part.distance(p), radius * part.primitive.steepness() + 1e-4);
+    Cell { node: node.clone(), low: value - change, high: value + change }
 }
 
 fn flatten(shape: &Shape, parts: &mut Vec<Part>) -> Node {
