@@ -11,7 +11,6 @@ mod sheet;
 mod train;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use orfeas_shapes::sample::{Sample, SampleOptions};
@@ -96,7 +95,7 @@ enum Command {
     /// Learn: goes on where the last run of the folder stopped
     #[cfg(feature = "engines")]
     Train(train::Arguments),
-    /// Measure how fast samples are made
+    /// Measure the processor time that samples take
     Speed {
         /// Families, separated by commas; a round of training by default
         #[arg(long, value_delimiter = ',')]
@@ -157,30 +156,29 @@ fn main() -> anyhow::Result<()> {
         Command::Train(arguments) => arguments.run()?,
         Command::Speed { families: names, count } => {
             let round = if names.is_empty() { orfeas_shapes::families::round() } else { families(&names)? };
-            let busy = cpu_seconds()?;
             let (mut build, mut render, mut points) = (0.0, 0.0, 0.0);
             for i in 0..count {
                 let (family, seed) = (round[i % round.len()], i as u64);
-                let began = Instant::now();
+                let began = cpu_seconds()?;
                 let solid = family.solid(seed);
-                let built = Instant::now();
+                let built = cpu_seconds()?;
                 orfeas_shapes::sample::picture(&solid, family, seed, 0, 224)?;
-                let rendered = Instant::now();
+                let rendered = cpu_seconds()?;
                 let sample = Sample::of(&solid, family, seed, 0, &SampleOptions::default())?;
-                let sampled = Instant::now();
-                build += (built - began).as_secs_f64();
-                render += (rendered - built).as_secs_f64();
-                points += (sampled - rendered).as_secs_f64() - (rendered - built).as_secs_f64();
+                // Its picture is made a second time.
+                points += cpu_seconds()? - rendered - (rendered - built);
+                build += built - began;
+                render += rendered - built;
                 std::hint::black_box(sample);
             }
             let ms = |seconds: f64| 1e3 * seconds / count as f64;
             println!(
-                "{count} samples: solid {:.1} ms, picture {:.1} ms, points {:.1} ms each",
+                "{count} samples, processor time of each: solid {:.1} ms, picture {:.1} ms, points {:.1} ms, together {:.1} ms",
                 ms(build),
                 ms(render),
-                ms(points)
+                ms(points),
+                ms(build + render + points)
             );
-            println!("{:.1} ms of processor a sample (its picture is made twice)", ms(cpu_seconds()? - busy));
         }
     }
     Ok(())

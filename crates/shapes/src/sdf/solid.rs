@@ -222,6 +222,16 @@ impl Solid {
         let side = 2.0 * EXTENT / self.count as f32;
         let sign = if upper { 1.0 } else { -1.0 };
         let near = 0.75 * side / STEPS as f32;
+        // Whether any point of each eighth of a cell can be near the surface, by the eighth's middle.
+        let steepness = self.parts.iter().map(|part| part.primitive.steepness()).fold(1.0, f32::max);
+        let reach = near + 1e-4 + steepness * 3f32.sqrt() * side / STEPS as f32;
+        let live = |index: usize| {
+            let corner = centre(index, self.count) - v(side, side, side) * 0.5;
+            std::array::from_fn(|eighth| {
+                let middle = [eighth / 4, eighth / 2 % 2, eighth % 2].map(|k| (k as f32 + 0.5) * side / 2.0);
+                self.distance(corner + v(middle[0], middle[1], middle[2])).abs() <= reach
+            })
+        };
         for layer in 0..self.count {
             let layer = if upper { self.count - 1 - layer } else { layer };
             let across = |within: usize| {
@@ -230,13 +240,14 @@ impl Solid {
                 (x * self.count + y) * self.count + z
             };
             let open = |index: &usize| self.cells[*index].low <= 0.0 && self.cells[*index].high >= 0.0;
-            let cells: Vec<usize> = (0..self.count * self.count).map(across).filter(open).collect();
+            let cells = (0..self.count * self.count).map(across).filter(open);
+            let cells: Vec<(usize, [bool; 8])> = cells.map(|index| (index, live(index))).collect();
             let mut most = f32::MIN;
             // From its outer side inwards, until what lies deeper cannot come out as far as what is there.
             for deep in 0..STEPS {
                 let deep = if upper { STEPS - 1 - deep } else { deep };
                 let place = |k: usize| (k as f32 + 0.5) * side / STEPS as f32;
-                for &index in &cells {
+                for &(index, live) in &cells {
                     let cell = &self.cells[index];
                     let corner = centre(index, self.count) - v(side, side, side) * 0.5;
                     if sign * (corner.array()[axis] + place(deep)) + near * 2.01 <= most {
@@ -244,7 +255,12 @@ impl Solid {
                     }
                     for step in 0..STEPS * STEPS {
                         let (a, b) = (step / STEPS, step % STEPS);
-                        let [x, y, z] = [[deep, a, b], [a, deep, b], [a, b, deep]][axis].map(place);
+                        let within = [[deep, a, b], [a, deep, b], [a, b, deep]][axis];
+                        let [i, j, k] = within.map(|step| step / (STEPS / 2));
+                        if !live[4 * i + 2 * j + k] {
+                            continue;
+                        }
+                        let [x, y, z] = within.map(place);
                         let p = corner + v(x, y, z);
                         let distance = self.distance_in(cell, p);
                         if distance.abs() < near {

@@ -141,11 +141,11 @@ pub(in super::super) fn outline(r: &mut Rng) -> Shape {
             let knob = super::lump(r).sized(size);
             let x = if r.chance(0.5) { 0.0 } else { 0.5 * narrowest };
             let way = v(0.0, 0.0, 1.0);
-            if let Some(point) = super::meet(&body, v(x, 0.0, 0.0), -way) {
-                if let Some(knob) = super::seated(r, knob, point, way) {
-                    let knob = palette.paint(r, super::paired(&body, knob, point, way));
-                    body = all(vec![body, knob]);
-                }
+            let place = super::meet(&body, v(x, 0.0, 0.0), -way);
+            let knob = place.and_then(|point| Some((super::seated(r, knob, point, way)?, point)));
+            if let Some((knob, point)) = knob {
+                let knob = palette.paint(r, super::paired(&body, knob, point, way));
+                body = all(vec![body, knob]);
             }
         }
         _ => {}
