@@ -81,18 +81,23 @@ pub fn family(engine: &mut dyn Engine, family: &'static Family, count: u64, side
 /// # Errors
 /// As [`score`].
 pub fn print(engine: &mut dyn Engine, families: &[&'static Family], each: u64, side: u32) -> anyhow::Result<()> {
-    println!("{:<16} {:>8} {:>8}   mean IoU at 64^3, {each} held-out seeds", "family", "as made", "fitted");
-    let (mut seen, mut unseen) = (Vec::new(), Vec::new());
+    println!("{:<18} {:>8} {:>8}   mean IoU at 64^3, {each} held-out seeds", "family", "as made", "fitted");
+    let (mut seen, mut unseen, mut composed) = (Vec::new(), Vec::new(), Vec::new());
     for family in families {
         let scores = self::family(engine, family, each, side)?;
         let mean = mean(&scores);
-        let mark = if family.held_out { "  (held-out family)" } else { "" };
-        println!("{:<16} {:>8.3} {:>8.3}{mark}", family.name, mean.as_made, mean.fitted);
-        if family.held_out { unseen.extend(scores) } else { seen.extend(scores) }
+        let (mark, group) = match (family.held_out, family.composed()) {
+            (true, _) => ("  (held-out family)", &mut unseen),
+            (false, true) => ("  (random compositions)", &mut composed),
+            (false, false) => ("", &mut seen),
+        };
+        println!("{:<18} {:>8.3} {:>8.3}{mark}", family.name, mean.as_made, mean.fitted);
+        group.extend(scores);
     }
-    for (name, scores) in [("families seen", seen), ("held-out families", unseen)] {
+    let groups = [("families seen", seen), ("held-out families", unseen), ("random compositions", composed)];
+    for (name, scores) in groups.into_iter().filter(|(_, scores)| !scores.is_empty()) {
         let mean = mean(&scores);
-        println!("{name:<18} {:>6.3} {:>8.3}   over {} objects", mean.as_made, mean.fitted, scores.len());
+        println!("{name:<20} {:>6.3} {:>8.3}   over {} objects", mean.as_made, mean.fitted, scores.len());
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 /// What is to be written.
 pub struct Plan {
-    /// Of these families in turn.
+    /// Of these families in turn; one that is here several times comes as often, each time with its next seed.
     pub families: Vec<&'static Family>,
     /// Samples in all.
     pub count: u64,
@@ -28,7 +28,11 @@ impl Plan {
     fn object(&self, n: u64) -> (&'static Family, u64, u32) {
         let (object, view) = (n / self.views, (n % self.views) as u32);
         let families = self.families.len() as u64;
-        (self.families[(object % families) as usize], self.seed + object / families, view)
+        let (place, round) = ((object % families) as usize, object / families);
+        let family = self.families[place];
+        let among = |families: &[&Family]| families.iter().filter(|other| other.name == family.name).count() as u64;
+        let seed = self.seed + round * among(&self.families) + among(&self.families[..place]);
+        (family, seed, view)
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -41,7 +45,10 @@ impl Plan {
         if let Some(family) = self.families.iter().find(|family| family.held_out) {
             bail!("family {} is held out: a model is judged by it; --held-out allows it", family.name);
         }
-        let (_, last, _) = self.object(self.count - 1);
+        // The greatest seeds are in the last round.
+        let first = self.count.saturating_sub(self.views * self.families.len() as u64);
+        let last = (first..self.count).step_by(self.views as usize).chain([self.count - 1]);
+        let last = last.map(|n| self.object(n).1).max().unwrap_or_default();
         if last >= HELD_OUT_SEEDS {
             bail!("seed {last} is held out (from {HELD_OUT_SEEDS} on): a model is judged by it; --held-out allows it");
         }
@@ -109,6 +116,26 @@ mod tests {
         assert!(plan(&["mug"], HELD_OUT_SEEDS - 1, false).check().is_err());
         assert!(plan(&["mug"], 0, false).check().is_ok());
         assert!(plan(&["star"], HELD_OUT_SEEDS, true).check().is_ok());
+    }
+
+    #[test]
+    fn a_family_that_is_there_several_times_goes_through_its_seeds_without_gaps() {
+        let plan = plan(&["mug", "dice", "mug", "mug"], 5, false);
+        let objects: Vec<_> = (0..8).map(|n| plan.object(n)).map(|(family, seed, _)| (family.name, seed)).collect();
+        let mugs: Vec<_> = objects.iter().filter(|object| object.0 == "mug").map(|object| object.1).collect();
+        assert_eq!(mugs, [5, 6, 7, 8, 9, 10]);
+        assert_eq!(objects[1], ("dice", 5));
+        assert_eq!(objects[5], ("dice", 6));
+    }
+
+    #[test]
+    fn no_held_out_seed_hides_before_the_last_sample() {
+        // The last sample is of the family with the smaller seeds.
+        let mut plan = plan(&["mug", "mug", "mug", "dice"], HELD_OUT_SEEDS - 2, false);
+        plan.count = 4;
+        assert!(plan.check().is_err());
+        plan.seed -= 1;
+        assert!(plan.check().is_ok());
     }
 
     #[test]

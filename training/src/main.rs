@@ -11,7 +11,6 @@ mod sheet;
 mod train;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use orfeas_shapes::sample::{Sample, SampleOptions};
@@ -51,7 +50,8 @@ enum Command {
     },
     /// Write shards of samples
     Data {
-        /// Families, separated by commas; all that are not held out by default
+        /// Families, separated by commas, one that comes twice twice as often; by default a round of all that are not
+        /// held out, more than half of it random compositions
         #[arg(long, value_delimiter = ',')]
         families: Vec<String>,
         /// Samples
@@ -95,10 +95,13 @@ enum Command {
     /// Learn: goes on where the last run of the folder stopped
     #[cfg(feature = "engines")]
     Train(train::Arguments),
-    /// Measure how fast samples are made
+    /// Measure the processor time that samples take
     Speed {
+        /// Families, separated by commas; a round of training by default
+        #[arg(long, value_delimiter = ',')]
+        families: Vec<String>,
         /// Samples
-        #[arg(long, default_value_t = 74)]
+        #[arg(long, default_value_t = 161)]
         count: usize,
     },
 }
@@ -122,7 +125,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Families => {
             for family in FAMILIES {
-                println!("{}{}", family.name, if family.held_out { " (held out)" } else { "" });
+                let times = if family.composed() { format!(" (×{})", family.weight) } else { String::new() };
+                println!("{}{}{times}", family.name, if family.held_out { " (held out)" } else { "" });
             }
             println!("{} families; held-out seeds begin at {HELD_OUT_SEEDS}", FAMILIES.len());
         }
@@ -133,10 +137,11 @@ fn main() -> anyhow::Result<()> {
             sheet::write(&sheet::draw(&objects, side, columns)?, &out)?;
         }
         Command::Data { families: names, count, views, seed, per_shard, held_out, out } => {
-            let mut families = families(&names)?;
-            if names.is_empty() {
-                families.retain(|family| family.held_out == held_out);
-            }
+            let families = match (names.is_empty(), held_out) {
+                (true, true) => FAMILIES.iter().filter(|family| family.held_out).collect(),
+                (true, false) => orfeas_shapes::families::round(),
+                (false, _) => families(&names)?,
+            };
             data::write(&data::Plan { families, count, views, seed, per_shard, held_out }, &out)?;
         }
         #[cfg(feature = "engines")]
@@ -149,31 +154,31 @@ fn main() -> anyhow::Result<()> {
         }
         #[cfg(feature = "engines")]
         Command::Train(arguments) => arguments.run()?,
-        Command::Speed { count } => {
-            let busy = cpu_seconds()?;
+        Command::Speed { families: names, count } => {
+            let round = if names.is_empty() { orfeas_shapes::families::round() } else { families(&names)? };
             let (mut build, mut render, mut points) = (0.0, 0.0, 0.0);
             for i in 0..count {
-                let (family, seed) = (&FAMILIES[i % FAMILIES.len()], i as u64);
-                let began = Instant::now();
+                let (family, seed) = (round[i % round.len()], i as u64);
+                let began = cpu_seconds()?;
                 let solid = family.solid(seed);
-                let built = Instant::now();
+                let built = cpu_seconds()?;
                 orfeas_shapes::sample::picture(&solid, family, seed, 0, 224)?;
-                let rendered = Instant::now();
+                let rendered = cpu_seconds()?;
                 let sample = Sample::of(&solid, family, seed, 0, &SampleOptions::default())?;
-                let sampled = Instant::now();
-                build += (built - began).as_secs_f64();
-                render += (rendered - built).as_secs_f64();
-                points += (sampled - rendered).as_secs_f64() - (rendered - built).as_secs_f64();
+                // Its picture is made a second time.
+                points += cpu_seconds()? - rendered - (rendered - built);
+                build += built - began;
+                render += rendered - built;
                 std::hint::black_box(sample);
             }
             let ms = |seconds: f64| 1e3 * seconds / count as f64;
             println!(
-                "{count} samples: solid {:.1} ms, picture {:.1} ms, points {:.1} ms each",
+                "{count} samples, processor time of each: solid {:.1} ms, picture {:.1} ms, points {:.1} ms, together {:.1} ms",
                 ms(build),
                 ms(render),
-                ms(points)
+                ms(points),
+                ms(build + render + points)
             );
-            println!("{:.1} ms of processor a sample (its picture is made twice)", ms(cpu_seconds()? - busy));
         }
     }
     Ok(())

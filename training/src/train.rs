@@ -142,17 +142,22 @@ fn go(run: &Run<'_>, device: DeviceName, dtype: DType) -> anyhow::Result<u64> {
 fn evaluate(folder: &Path, device: DeviceName, step: u64) -> anyhow::Result<()> {
     let mut engine = bench::model(folder, device)?;
     let families: Vec<&'static Family> = FAMILIES.iter().step_by(SEEN_EVERY).collect();
-    let mean = |engine: &mut dyn Engine, held_out: bool| -> anyhow::Result<f64> {
+    // All held-out families, and those of the others that are drawn.
+    let mean = |engine: &mut dyn Engine, held_out: bool, composed: bool| -> anyhow::Result<f64> {
         let mut scores = Vec::new();
-        for family in FAMILIES.iter().filter(|family| family.held_out == held_out) {
+        for family in FAMILIES.iter().filter(|family| (family.held_out, family.composed()) == (held_out, composed)) {
             if held_out || families.iter().any(|chosen| chosen.name == family.name) {
                 scores.push(bench::score(engine, family, 0, 224)?);
             }
         }
         Ok(bench::mean(&scores).as_made)
     };
-    let (seen, unseen) = (mean(engine.as_mut(), false)?, mean(engine.as_mut(), true)?);
-    println!("step {step:>6}  mean IoU {seen:.3}, of held-out families {unseen:.3}");
-    let sheet = sheet::predicted(engine.as_mut(), &families, 160)?;
+    let engine = engine.as_mut();
+    let (seen, unseen, composed) =
+        (mean(engine, false, false)?, mean(engine, true, false)?, mean(engine, false, true)?);
+    println!(
+        "step {step:>6}  mean IoU {seen:.3}, of held-out families {unseen:.3}, of random compositions {composed:.3}"
+    );
+    let sheet = sheet::predicted(engine, &families, 160)?;
     sheet::write(&sheet, &folder.with_file_name(format!("sheet-{step:06}.png")))
 }

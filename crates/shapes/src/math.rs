@@ -128,6 +128,12 @@ impl Neg for Vec3 {
     }
 }
 
+/// The length of (a, b). Not `f32::hypot`, whose care for overflow costs more than the distance it is part of.
+#[must_use]
+pub fn hypot(a: f32, b: f32) -> f32 {
+    (a * a + b * b).sqrt()
+}
+
 /// Where a part lies: scaled, then turned (or mirrored), then moved.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {

@@ -167,6 +167,10 @@ fn surface_points(solid: &Solid, r: &mut Rng, count: usize) -> Vec<(Vec3, Vec3)>
             p = p - normal * (distance / normal.dot(normal).max(0.2));
             distance = solid.distance(p);
             normal = solid.gradient(p, 1e-3);
+            // As near as the stored whole numbers can tell.
+            if distance.abs() < 1.0 / STEPS {
+                break;
+            }
         }
         if distance.abs() < 1e-3 {
             found.push((p, normal.unit()));

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use orfeas_shapes::math::v;
 use orfeas_shapes::random::Rng;
 use orfeas_shapes::sdf::Solid;
-use orfeas_shapes::{FAMILIES, Family};
+use orfeas_shapes::{FAMILIES, Family, families};
 use rayon::prelude::*;
 
 const SEEDS: u64 = 3;
@@ -127,4 +127,20 @@ fn there_are_held_out_families_and_names_are_found_once() {
         assert_eq!(Family::named(family.name).unwrap().name, family.name);
     }
     assert!(Family::named("nonsense").is_err());
+}
+
+#[test]
+fn a_round_of_training_is_mostly_random_compositions_and_holds_nothing_back_but_what_is_held_out() {
+    let round = families::round();
+    let of = |chosen: &dyn Fn(&Family) -> bool| round.iter().filter(|family| chosen(family)).count();
+    let composed = of(&|family| family.composed()) as f64 / round.len() as f64;
+    assert!((0.55..0.6).contains(&composed), "{composed}");
+    for family in FAMILIES {
+        let wanted = if family.held_out { 0 } else { family.weight as usize };
+        assert_eq!(of(&|other| other.name == family.name), wanted, "{}", family.name);
+        assert!(!(family.composed() && family.held_out), "{}", family.name);
+    }
+    // Spread: no half has much more of them than the other.
+    let half = round[..round.len() / 2].iter().filter(|family| family.composed()).count();
+    assert!(half.abs_diff(of(&|family| family.composed()) - half) <= 2, "{half}");
 }

@@ -10,7 +10,7 @@ use orfeas_hunyuan3d::config::ImageProcessorConfig;
 use orfeas_hunyuan3d::image::process_prepared;
 use orfeas_shapes::random::Rng;
 use orfeas_shapes::sample::{DISTANCE_STEPS, STEPS, Sample};
-use orfeas_shapes::{FAMILIES, shard};
+use orfeas_shapes::shard;
 use rayon::prelude::*;
 
 use super::network::STEEPNESS;
@@ -100,7 +100,7 @@ impl Batches {
 fn read(folder: &Path, index: u64) -> anyhow::Result<Vec<Sample>> {
     let path = data::shard_path(folder, index);
     if !path.exists() {
-        let families = FAMILIES.iter().filter(|family| !family.held_out).collect();
+        let families = orfeas_shapes::families::round();
         let count = (index + 1) * PER_SHARD;
         let plan = data::Plan { families, count, views: 1, seed: 0, per_shard: PER_SHARD, held_out: false };
         data::write_one(&plan, index, folder)?;

@@ -1,6 +1,7 @@
 //! Families of objects: what people photograph, each with wide ranges of everything.
 
 mod buildings;
+mod composed;
 mod creatures;
 mod figures;
 mod furniture;
@@ -24,20 +25,29 @@ pub struct Family {
     make: fn(&mut Rng) -> Shape,
     /// Whether training never sees it.
     pub held_out: bool,
+    /// How often it comes in a round of training; 1 for what has a name among things.
+    pub weight: u32,
 }
 
 /// Seeds that training never uses: this one and all above. A model is judged on objects of these seeds.
 pub const HELD_OUT_SEEDS: u64 = 1 << 32;
 
 macro_rules! families {
-    ($($name:literal $make:path $(, $held:ident)?;)*) => {
-        &[$(Family { name: $name, make: $make, held_out: families!(@held $($held)?) }),*]
+    ($($name:literal $make:path $(, $held:ident)? $(=> $weight:literal)?;)*) => {
+        &[$(Family {
+            name: $name,
+            make: $make,
+            held_out: families!(@held $($held)?),
+            weight: families!(@weight $($weight)?),
+        }),*]
     };
     (@held held_out) => { true };
     (@held) => { false };
+    (@weight $weight:literal) => { $weight };
+    (@weight) => { 1 };
 }
 
-/// All families.
+/// All families: things with a name, then random compositions, which have weights.
 pub const FAMILIES: &[Family] = families! {
     "abstract" toys::abstract_form;
     "axe" tools::axe;
@@ -113,7 +123,36 @@ pub const FAMILIES: &[Family] = families! {
     "windmill" buildings::windmill;
     "wine_glass" vessels::wine_glass;
     "wrench" tools::wrench, held_out;
+    "random_assembly" composed::assembly => 14;
+    "random_body_plan" composed::body_plan => 7;
+    "random_branches" composed::branched => 6;
+    "random_crossbreed" composed::crossbreed => 12;
+    "random_gathering" composed::gathering => 7;
+    "random_legged" composed::legged => 10;
+    "random_outline" composed::outline => 11;
+    "random_pipes" composed::pipes => 6;
+    "random_stack" composed::stack => 7;
+    "random_strokes" composed::strokes => 5;
+    "random_turned" composed::turned_body => 10;
 };
+
+/// A round of training: each family that is not held out as often as its weight says, spread over the round. More than
+/// half are random compositions.
+#[must_use]
+pub fn round() -> Vec<&'static Family> {
+    let (composed, named): (Vec<&Family>, Vec<&Family>) =
+        FAMILIES.iter().filter(|family| !family.held_out).partition(|family| family.composed());
+    // Each at its even distances from begin to end of the round; the named ones, which come once, one after another.
+    let place = |index: usize, of: usize| (index as f64 + 0.5) / of as f64;
+    let count = named.len();
+    let mut places: Vec<(f64, &Family)> =
+        named.into_iter().enumerate().map(|(index, family)| (place(index, count), family)).collect();
+    for family in composed {
+        places.extend((0..family.weight as usize).map(|index| (place(index, family.weight as usize), family)));
+    }
+    places.sort_by(|a, b| a.0.total_cmp(&b.0));
+    places.into_iter().map(|(_, family)| family).collect()
+}
 
 impl Family {
     /// The family of this name.
@@ -122,6 +161,12 @@ impl Family {
     /// [`ShapeError::UnknownFamily`].
     pub fn named(name: &str) -> Result<&'static Self, ShapeError> {
         FAMILIES.iter().find(|family| family.name == name).ok_or_else(|| ShapeError::UnknownFamily(name.to_owned()))
+    }
+
+    /// Whether it is a random composition: nothing in particular, and most of what training sees.
+    #[must_use]
+    pub fn composed(&self) -> bool {
+        self.weight > 1
     }
 
     /// The object of a seed, unfinished.

@@ -53,6 +53,8 @@ impl View {
 struct Hit {
     t: f32,
     point: Vec3,
+    /// What the distance is there.
+    distance: f32,
     /// 1 where the ray met the surface, less where it only brushed by.
     coverage: f32,
 }
@@ -62,10 +64,11 @@ struct Hit {
 pub fn render(solid: &Solid, view: &View, side: u32) -> RgbaImage {
     let frame = Frame::new(&view.camera, solid, side);
     let light = Light::random(&mut view.light_seed.clone(), frame.axes());
+    let tiles = Tiles::new(solid, &frame, side);
     let pixels: Vec<Option<Pixel>> = (0..side * side)
         .into_par_iter()
         .with_min_len(side as usize)
-        .map(|i| pixel(solid, view, &light, &frame, (i % side) as f32 + 0.5, (i / side) as f32 + 0.5))
+        .map(|i| pixel(solid, view, &light, &frame, &tiles, (i % side) as f32 + 0.5, (i / side) as f32 + 0.5))
         .collect();
     let side_ = side as usize;
     let image: Vec<[u8; 4]> = (0..side_ * side_)
@@ -89,10 +92,10 @@ pub fn render(solid: &Solid, view: &View, side: u32) -> RgbaImage {
             if light.outline && (rim || edge) {
                 colour = colour * 0.06;
             } else if edge {
-                // Edges within the object get three more rays.
+                // Edges within the object get two more rays.
                 let mut count = 1.0;
-                for (dx, dy) in [(0.25, 0.75), (0.75, 0.25), (0.2, 0.2)] {
-                    if let Some(more) = pixel(solid, view, &light, &frame, x as f32 + dx, y as f32 + dy) {
+                for (dx, dy) in [(0.15, 0.8), (0.85, 0.2)] {
+                    if let Some(more) = pixel(solid, view, &light, &frame, &tiles, x as f32 + dx, y as f32 + dy) {
                         colour += more.colour;
                         count += 1.0;
                     }
@@ -114,23 +117,76 @@ struct Pixel {
     coverage: f32,
 }
 
-fn pixel(solid: &Solid, view: &View, light: &Light, frame: &Frame, x: f32, y: f32) -> Option<Pixel> {
+fn pixel(solid: &Solid, view: &View, light: &Light, frame: &Frame, tiles: &Tiles, x: f32, y: f32) -> Option<Pixel> {
+    let begin = tiles.begin(x, y)?;
     let ray = frame.ray(x, y);
-    let hit = trace(solid, frame.eye, ray, frame.pixel)?;
-    let normal = solid.gradient(hit.point, 1.5e-3).unit();
+    let hit = trace(solid, frame.eye, ray, frame.pixel, begin)?;
+    let normal = solid.gradient_from(hit.point, hit.distance, 1e-3).unit();
     let slot = solid.paint(hit.point).slot;
     let colour = light.shade(solid, &view.materials[slot as usize], hit.point, normal, -ray);
     Some(Pixel { colour, normal, t: hit.t, slot, coverage: hit.coverage })
 }
 
-/// Follows a ray to the surface, or past it as close as it comes. `pixel` is a pixel's side at distance 1.
-fn trace(solid: &Solid, eye: Vec3, ray: Vec3, pixel: f32) -> Option<Hit> {
+/// How far the rays of each small square of pixels go together before any of them may be near the surface (cone marching).
+struct Tiles {
+    across: usize,
+    begins: Vec<Option<f32>>,
+}
+
+impl Tiles {
+    /// Side of a square, in pixels.
+    const SIDE: u32 = 4;
+
+    fn new(solid: &Solid, frame: &Frame, side: u32) -> Self {
+        let across = side.div_ceil(Self::SIDE) as usize;
+        let begin = |i: usize| {
+            let middle = |k: usize| (k as f32 + 0.5) * Self::SIDE as f32;
+            let (x, y) = (middle(i % across), middle(i / across));
+            let ray = frame.ray(x, y);
+            // Where the widest of its rays is, and a pixel more: what is nearer than that counts as brushed.
+            let spread = std::f32::consts::FRAC_1_SQRT_2 * Self::SIDE as f32 * frame.pixel + 1.5 * frame.pixel;
+            let mut t = (frame.eye.length() - 1.8).max(0.0);
+            let end = frame.eye.length() + 1.8;
+            for _ in 0..200 {
+                let p = frame.eye + ray * t;
+                let distance = match solid.cell(p) {
+                    Some(cell) if cell.low > 0.1 => cell.low,
+                    Some(cell) => solid.distance_in(cell, p),
+                    // The object is well within the cells.
+                    None => {
+                        let extent = v(1.0, 1.0, 1.0) * (Solid::HALF + 0.05);
+                        (p.abs() - extent).max(Vec3::default()).length().max(0.02)
+                    }
+                };
+                let room = distance - spread * t;
+                if room < 0.1 * spread * t {
+                    return Some(t);
+                }
+                t += 0.9 * room;
+                if t > end {
+                    return None;
+                }
+            }
+            Some(t)
+        };
+        Self { across, begins: (0..across * across).into_par_iter().with_min_len(across).map(begin).collect() }
+    }
+
+    fn begin(&self, x: f32, y: f32) -> Option<f32> {
+        self.begins[(y as u32 / Self::SIDE) as usize * self.across + (x as u32 / Self::SIDE) as usize]
+    }
+}
+
+/// Follows a ray from a distance on to the surface, or past it as close as it comes. `pixel` is a pixel's side at
+/// distance 1.
+fn trace(solid: &Solid, eye: Vec3, ray: Vec3, pixel: f32, begin: f32) -> Option<Hit> {
     let inverse = v(1.0, 1.0, 1.0).over(ray);
     let extent = solid.extent() * 0.9999;
     let (a, b) = (v(-extent, -extent, -extent) - eye, v(extent, extent, extent) - eye);
     let (a, b) = (a.times(inverse), b.times(inverse));
     let (near, far) = (a.min(b), a.max(b));
-    let (mut t, end) = (near.largest().max(0.0) + 1e-4, far.x.min(far.y).min(far.z));
+    let (mut t, end) = (near.largest().max(begin) + 1e-4, far.x.min(far.y).min(far.z));
+    let (mut last, mut step) = (0.0, 0.0);
     let mut closest: Option<(f32, f32)> = None;
     for _ in 0..160 {
         if t >= end {
@@ -141,18 +197,29 @@ fn trace(solid: &Solid, eye: Vec3, ray: Vec3, pixel: f32) -> Option<Hit> {
         let size = pixel * t;
         if cell.low > size {
             t += solid.way_out(p, inverse).max(cell.low) + 1e-4;
+            step = 0.0;
             continue;
         }
         let distance = solid.distance_in(cell, p);
+        if distance < -0.25 * size && step > 0.0 {
+            // Too far: back to where the line from the last distance to this one is zero, once.
+            t += step * distance / (last - distance);
+            (last, step) = (f32::MAX, 0.0);
+            continue;
+        }
         if distance < 0.25 * size {
-            return Some(Hit { t, point: p, coverage: 1.0 });
+            return Some(Hit { t, point: p, distance, coverage: 1.0 });
         }
         if distance < size && closest.is_none_or(|(least, _)| distance < least) {
             closest = Some((distance, t));
         }
-        t += (0.95 * distance).max(0.3 * size);
+        // Close by, as far as the surface is if it stays as it is, but at most twice as far as is safe.
+        let slope = if distance < 6.0 * size && step > 0.0 { (last - distance) / step } else { 1.0 };
+        let slope = if slope > 0.0 { slope.clamp(0.5, 1.0) } else { 1.0 };
+        (last, step) = (distance, (0.95 * distance / slope).max(0.3 * size));
+        t += step;
     }
-    closest.map(|(distance, t)| Hit { t, point: eye + ray * t, coverage: 1.0 - distance / (pixel * t) })
+    closest.map(|(distance, t)| Hit { t, point: eye + ray * t, distance, coverage: 1.0 - distance / (pixel * t) })
 }
 
 /// The bare shape in grey, lit by its normals, from an azimuth and an elevation: how truths and results are shown.
@@ -160,12 +227,14 @@ fn trace(solid: &Solid, eye: Vec3, ray: Vec3, pixel: f32) -> Option<Hit> {
 pub fn render_plain(solid: &Solid, azimuth: f32, elevation: f32, side: u32) -> RgbaImage {
     let frame = Frame::new(&Camera { azimuth, elevation, field_of_view: 22.0 }, solid, side);
     let axes = frame.axes();
+    let tiles = Tiles::new(solid, &frame, side);
     let pixels: Vec<[u8; 4]> = (0..side * side)
         .into_par_iter()
         .with_min_len(side as usize)
         .map(|i| {
-            let ray = frame.ray((i % side) as f32 + 0.5, (i / side) as f32 + 0.5);
-            let Some(hit) = trace(solid, frame.eye, ray, frame.pixel) else { return [0; 4] };
+            let (x, y) = ((i % side) as f32 + 0.5, (i / side) as f32 + 0.5);
+            let hit = tiles.begin(x, y).and_then(|begin| trace(solid, frame.eye, frame.ray(x, y), frame.pixel, begin));
+            let Some(hit) = hit else { return [0; 4] };
             let normal = solid.gradient(hit.point, 2e-3).unit();
             let [r, g, b] = axes.map(|axis| 0.5 + 0.5 * normal.dot(axis));
             let lit = 0.35 + 0.65 * (0.3 * r + 0.5 * g + 0.35 * b).min(1.0);

@@ -6,11 +6,11 @@ mod profile;
 mod solid;
 
 pub use build::*;
-pub use primitive::{Loft, Primitive};
+pub use primitive::{Link, Loft, Primitive};
 pub use profile::{Polygon, Profile, closed_spline, spline};
 pub use solid::{Bounds3, Cell, Solid};
 
-use crate::math::{Placement, Vec3};
+use crate::math::{Placement, Vec3, v};
 
 /// What a part is made of: which of the object's materials, and what kind that is likely to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -107,6 +107,36 @@ impl Shape {
                 change(k);
                 a.each_smoothness(change);
                 b.each_smoothness(change);
+            }
+        }
+    }
+
+    /// Signed distance, part by part: for building. A [`Solid`] gives the same faster.
+    #[must_use]
+    pub fn distance(&self, p: Vec3) -> f32 {
+        match self {
+            Self::Part(part) => part.distance(p),
+            Self::Union(shapes, k) => {
+                shapes.iter().map(|shape| shape.distance(p)).fold(f32::MAX, |a, b| smooth_min(a, b, *k))
+            }
+            Self::Cut(a, b, k) => -smooth_min(-a.distance(p), b.distance(p), *k),
+            Self::Both(a, b, k) => -smooth_min(-a.distance(p), -b.distance(p), *k),
+        }
+    }
+
+    /// Two corners of a box around it, which cuts may have made too large.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds3 {
+        match self {
+            Self::Part(part) => part.bounds(),
+            Self::Union(shapes, _) => shapes
+                .iter()
+                .map(Self::bounds)
+                .fold((v(9e9, 9e9, 9e9), v(-9e9, -9e9, -9e9)), |(low, high), (l, h)| (low.min(l), high.max(h))),
+            Self::Cut(a, _, _) => a.bounds(),
+            Self::Both(a, b, _) => {
+                let (a, b) = (a.bounds(), b.bounds());
+                (a.0.max(b.0), a.1.min(b.1))
             }
         }
     }

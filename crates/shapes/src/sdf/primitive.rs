@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::profile::Profile;
-use crate::math::{Vec3, v};
+use crate::math::{Vec3, hypot, v};
 
 /// A solid around the origin. The axis of what has one is y.
 #[derive(Clone, Debug)]
@@ -21,12 +21,60 @@ pub enum Primitive {
     Torus(f32, f32),
     /// Balls along a line, each joined with the next by a cone that touches both: centre and radius.
     Chain(Arc<[(Vec3, f32)]>),
+    /// One link of a chain.
+    Link(Link),
     /// A figure turned about the y axis: x of the figure is the distance from the axis.
     Lathe(Arc<Profile>),
     /// A figure extruded along z: half the depth, radius of the edges (inside the depth, outside the figure).
     Extrusion(Arc<Profile>, f32, f32),
     /// Superelliptic sections along z.
     Loft(Arc<Loft>),
+}
+
+/// Two balls and the cone that touches both, with what its distance needs of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    a: (Vec3, f32),
+    b: (Vec3, f32),
+    axis: Vec3,
+    squared: f32,
+    inverse: f32,
+    narrowing: f32,
+    /// The cone's length along its side, squared; not positive where one ball is within the other.
+    slant: f32,
+}
+
+impl Link {
+    /// Of two balls.
+    #[must_use]
+    pub fn new(a: (Vec3, f32), b: (Vec3, f32)) -> Self {
+        let (axis, narrowing) = (b.0 - a.0, a.1 - b.1);
+        let squared = axis.dot(axis);
+        Self { a, b, axis, squared, inverse: 1.0 / squared, narrowing, slant: squared - narrowing * narrowing }
+    }
+
+    fn distance(&self, p: Vec3) -> f32 {
+        let ((a, ra), (b, rb)) = (self.a, self.b);
+        let (squared, inverse, narrowing, slant) = (self.squared, self.inverse, self.narrowing, self.slant);
+        if slant <= 1e-9 {
+            // One ball is within the other.
+            return ((p - a).length() - ra).min((p - b).length() - rb);
+        }
+        let from = p - a;
+        let y = from.dot(self.axis);
+        let z = y - squared;
+        let aside = from * squared - self.axis * y;
+        let x2 = aside.dot(aside);
+        let (y2, z2) = (y * y * squared, z * z * squared);
+        let k = narrowing.signum() * narrowing * narrowing * x2;
+        if z.signum() * slant * z2 > k {
+            return (x2 + z2).sqrt() * inverse - rb;
+        }
+        if y.signum() * slant * y2 < k {
+            return (x2 + y2).sqrt() * inverse - ra;
+        }
+        ((x2 * slant * inverse).sqrt() + y * narrowing) * inverse - ra
+    }
 }
 
 /// Sections along z, each an upright superellipse.
@@ -71,22 +119,31 @@ impl Loft {
         })
     }
 
-    fn implicit(&self, p: Vec3) -> f32 {
+    /// 0 on the surface, and its slopes along x and y.
+    fn implicit(&self, p: Vec3) -> (f32, f32, f32) {
         let [w, h, middle] = self.section(p.z);
-        let (x, y) = ((p.x / w.max(0.01)).abs(), ((p.y - middle) / h.max(0.01)).abs());
-        (x.powf(self.exponent) + y.powf(self.exponent)).powf(1.0 / self.exponent) - 1.0
+        let (w, h) = (w.max(0.01), h.max(0.01));
+        let (x, y) = ((p.x / w).abs(), ((p.y - middle) / h).abs());
+        if self.exponent == 2.0 {
+            let length = hypot(x, y).max(1e-9);
+            return (length - 1.0, x / (length * w), y / (length * h));
+        }
+        let (a, b) = (x.powf(self.exponent), y.powf(self.exponent));
+        let sum = (a + b).max(1e-20);
+        let value = sum.powf(1.0 / self.exponent);
+        (value - 1.0, value / sum * a / (x.max(1e-6) * w), value / sum * b / (y.max(1e-6) * h))
     }
 
     fn distance(&self, p: Vec3) -> f32 {
         const STEP: f32 = 2e-3;
-        let value = self.implicit(p);
-        let slope = |d: Vec3| (self.implicit(p + d * STEP) - self.implicit(p - d * STEP)) / (2.0 * STEP);
-        let gradient = v(slope(v(1.0, 0.0, 0.0)), slope(v(0.0, 1.0, 0.0)), slope(v(0.0, 0.0, 1.0))).length();
+        let (value, x, y) = self.implicit(p);
+        let z = (self.implicit(p + v(0.0, 0.0, STEP)).0 - self.implicit(p - v(0.0, 0.0, STEP)).0) / (2.0 * STEP);
+        let gradient = v(x, y, z).length();
         // Towards the middle of a section the gradient says nothing about the distance; the half-width does.
         let [w, h, _] = self.section(p.z);
         let side = value / gradient.max(1.0 / w.min(h).max(0.01) * 0.3).max(1e-3);
         let end = p.z.abs() - self.half;
-        let first_order = if end > 0.0 && side > 0.0 { side.hypot(end) } else { side.max(end) };
+        let first_order = if end > 0.0 && side > 0.0 { hypot(side, end) } else { side.max(end) };
         // Far away the first order is worth nothing. The distance from the box around it, and a little, is at least
         // smooth and never far too much.
         let box_ = ((p - self.middle).abs() - self.around).max(Vec3::default()).length();
@@ -110,7 +167,7 @@ impl Primitive {
             }
             Self::Frustum(half, below, above, round) => {
                 let (half, below, above) = (half - round, below - round, above - round);
-                let radius = p.x.hypot(p.z);
+                let radius = hypot(p.x, p.z);
                 let cap = if p.y < 0.0 { below } else { above };
                 let (cx, cy) = ((radius - radius.min(cap)), p.y.abs() - half);
                 let (ex, ey) = (above - below, 2.0 * half);
@@ -121,17 +178,30 @@ impl Primitive {
                 let squared = (cx * cx + cy * cy).min(dx * dx + dy * dy);
                 (if inside { -squared.sqrt() } else { squared.sqrt() }) - round
             }
-            Self::Torus(ring, tube) => (p.x.hypot(p.z) - ring).hypot(p.y) - tube,
+            Self::Torus(ring, tube) => hypot(hypot(p.x, p.z) - ring, p.y) - tube,
             Self::Chain(balls) => match balls.len() {
                 1 => (p - balls[0].0).length() - balls[0].1,
-                _ => balls.windows(2).map(|pair| round_cone(p, pair[0], pair[1])).fold(f32::MAX, f32::min),
+                _ => balls.windows(2).map(|pair| Link::new(pair[0], pair[1]).distance(p)).fold(f32::MAX, f32::min),
             },
-            Self::Lathe(profile) => profile.distance(p.x.hypot(p.z), p.y),
+            Self::Link(link) => link.distance(p),
+            Self::Lathe(profile) => profile.distance(hypot(p.x, p.z), p.y),
             Self::Extrusion(profile, half, round) => {
                 let (side, end) = (profile.distance(p.x, p.y) + round, p.z.abs() - half + round);
-                side.max(0.0).hypot(end.max(0.0)) + side.max(end).min(0.0) - round
+                hypot(side.max(0.0), end.max(0.0)) + side.max(end).min(0.0) - round
             }
             Self::Loft(loft) => loft.distance(p),
+        }
+    }
+
+    /// The same solid within `radius` of a point, by less to look at; `None` where there is nothing to leave out.
+    #[must_use]
+    pub fn near(&self, p: Vec3, radius: f32) -> Option<Self> {
+        match self {
+            Self::Lathe(profile) => Some(Self::Lathe(Arc::new(profile.near(hypot(p.x, p.z), p.y, radius)?))),
+            Self::Extrusion(profile, half, round) => {
+                Some(Self::Extrusion(Arc::new(profile.near(p.x, p.y, radius)?), *half, *round))
+            }
+            _ => None,
         }
     }
 
@@ -156,6 +226,10 @@ impl Primitive {
                 let r = v(*r, *r, *r);
                 (low.min(*p - r), high.max(*p + r))
             }),
+            Self::Link(Link { a, b, .. }) => {
+                let (ra, rb) = (v(a.1, a.1, a.1), v(b.1, b.1, b.1));
+                ((a.0 - ra).min(b.0 - rb), (a.0 + ra).max(b.0 + rb))
+            }
             Self::Lathe(profile) => {
                 let [_, low, wide, high] = profile.bounds();
                 (v(-wide, low, -wide), v(wide, high, wide))
@@ -186,31 +260,4 @@ fn ellipsoid(p: Vec3, r: Vec3) -> f32 {
         t += value / (2.0 * ratio.times(ratio).over(shares).dot(v(1.0, 1.0, 1.0)));
     }
     t * p.over(v(squares.x + t, squares.y + t, squares.z + t)).length()
-}
-
-/// Distance to two balls and the cone that touches both.
-fn round_cone(p: Vec3, (a, ra): (Vec3, f32), (b, rb): (Vec3, f32)) -> f32 {
-    let axis = b - a;
-    let squared = axis.dot(axis);
-    let narrowing = ra - rb;
-    let slant = squared - narrowing * narrowing;
-    if slant <= 1e-9 {
-        // One ball is within the other.
-        return ((p - a).length() - ra).min((p - b).length() - rb);
-    }
-    let inverse = 1.0 / squared;
-    let from = p - a;
-    let y = from.dot(axis);
-    let z = y - squared;
-    let aside = from * squared - axis * y;
-    let x2 = aside.dot(aside);
-    let (y2, z2) = (y * y * squared, z * z * squared);
-    let k = narrowing.signum() * narrowing * narrowing * x2;
-    if z.signum() * slant * z2 > k {
-        return (x2 + z2).sqrt() * inverse - rb;
-    }
-    if y.signum() * slant * y2 < k {
-        return (x2 + y2).sqrt() * inverse - ra;
-    }
-    ((x2 * slant * inverse).sqrt() + y * narrowing) * inverse - ra
 }

@@ -1,5 +1,7 @@
 //! Plane figures: what is turned on a lathe or extruded.
 
+use crate::math::hypot;
+
 /// A figure in the plane with its exact signed distance, negative inside.
 #[derive(Clone, Debug)]
 pub enum Profile {
@@ -26,6 +28,8 @@ pub struct Polygon {
     inverse: Vec<f32>,
     /// (ex / ey) for the crossing test.
     slope: Vec<f32>,
+    /// Crossings by edges that are not kept.
+    crossings: u32,
 }
 
 impl Polygon {
@@ -68,7 +72,7 @@ impl Polygon {
         let (ax, ay, ex, ey) = (&self.ax[..count], &self.ay[..count], &self.ex[..count], &self.ey[..count]);
         let (inverse, slope) = (&self.inverse[..count], &self.slope[..count]);
         let mut nearest = f32::MAX;
-        let mut crossings = 0u32;
+        let mut crossings = self.crossings;
         for i in 0..count {
             let (wx, wy) = (x - ax[i], y - ay[i]);
             let t = ((wx * ex[i] + wy * ey[i]) * inverse[i]).clamp(0.0, 1.0);
@@ -81,6 +85,40 @@ impl Polygon {
         }
         let distance = nearest.sqrt();
         if crossings % 2 == 1 { -distance } else { distance }
+    }
+
+    /// What of it matters within `radius` of a point: the same distances there, bit for bit, from fewer edges.
+    fn near(&self, x: f32, y: f32, radius: f32) -> Self {
+        // A hair more, for rounding.
+        let radius = radius + 1e-4;
+        let count = self.ax.len();
+        let distance = |i: usize| {
+            let (wx, wy) = (x - self.ax[i], y - self.ay[i]);
+            let t = ((wx * self.ex[i] + wy * self.ey[i]) * self.inverse[i]).clamp(0.0, 1.0);
+            hypot(wx - self.ex[i] * t, wy - self.ey[i] * t)
+        };
+        let distances: Vec<f32> = (0..count).map(distance).collect();
+        let nearest = distances.iter().copied().fold(f32::MAX, f32::min);
+        let mut kept = Self { crossings: self.crossings, ..Self::default() };
+        for (i, distance) in distances.into_iter().enumerate() {
+            let (x0, x1) = (self.ax[i].min(self.ax[i] + self.ex[i]), self.ax[i].max(self.ax[i] + self.ex[i]));
+            let (y0, y1) = (self.ay[i].min(self.ay[i] + self.ey[i]), self.ay[i].max(self.ay[i] + self.ey[i]));
+            let is_near = distance <= nearest + 2.0 * radius;
+            // Rays go to the right.
+            let never = y1 < y - radius || y0 > y + radius || x1 < x - radius;
+            let always = y0 < y - radius && y1 > y + radius && x0 > x + radius;
+            if is_near || !(never || always) {
+                kept.ax.push(self.ax[i]);
+                kept.ay.push(self.ay[i]);
+                kept.ex.push(self.ex[i]);
+                kept.ey.push(self.ey[i]);
+                kept.inverse.push(self.inverse[i]);
+                kept.slope.push(self.slope[i]);
+            } else if always {
+                kept.crossings += 1;
+            }
+        }
+        kept
     }
 
     fn corners(&self) -> impl Iterator<Item = [f32; 2]> + '_ {
@@ -102,22 +140,29 @@ impl Profile {
         match self {
             Self::Polygon(polygon) => polygon.distance(x, y),
             Self::Strokes { segments, half_width, square } => {
-                let mut nearest = f32::MAX;
-                for &[ax, ay, bx, by] in segments {
-                    let (ex, ey, wx, wy) = (bx - ax, by - ay, x - ax, y - ay);
-                    let length = ex.hypot(ey).max(1e-6);
-                    let (along, across) = ((wx * ex + wy * ey) / length, (wx * ey - wy * ex).abs() / length);
-                    let distance = if *square {
-                        let half = length / 2.0 + half_width;
-                        let (qx, qy) = ((along - length / 2.0).abs() - half, across - half_width);
-                        qx.max(0.0).hypot(qy.max(0.0)) + qx.max(qy).min(0.0)
-                    } else {
-                        across.hypot(along - along.clamp(0.0, length)) - half_width
-                    };
-                    nearest = nearest.min(distance);
-                }
-                nearest
+                segments.iter().map(|segment| stroke(*segment, *half_width, *square, x, y)).fold(f32::MAX, f32::min)
             }
+        }
+    }
+
+    /// What of it matters within `radius` of a point: the same distances there, bit for bit. `None` where that would
+    /// save little.
+    #[must_use]
+    pub fn near(&self, x: f32, y: f32, radius: f32) -> Option<Self> {
+        const FEW: usize = 6;
+        match self {
+            Self::Polygon(polygon) if polygon.ax.len() > FEW => {
+                let kept = polygon.near(x, y, radius);
+                (kept.ax.len() * 4 < polygon.ax.len() * 3).then_some(Self::Polygon(kept))
+            }
+            Self::Strokes { segments, half_width, square } if segments.len() > FEW => {
+                let distance = |segment: &[f32; 4]| stroke(*segment, *half_width, *square, x, y);
+                let nearest = segments.iter().map(distance).fold(f32::MAX, f32::min);
+                let mut segments = segments.clone();
+                segments.retain(|segment| distance(segment) <= nearest + 2.0 * radius + 1e-4);
+                Some(Self::Strokes { segments, half_width: *half_width, square: *square })
+            }
+            _ => None,
         }
     }
 
@@ -137,6 +182,20 @@ impl Profile {
                     .fold(nothing, |bounds, [ax, ay, bx, by_]| grow(grow(bounds, *ax, *ay, by), *bx, *by_, by))
             }
         }
+    }
+}
+
+/// Signed distance to one stroke.
+fn stroke([ax, ay, bx, by]: [f32; 4], half_width: f32, square: bool, x: f32, y: f32) -> f32 {
+    let (ex, ey, wx, wy) = (bx - ax, by - ay, x - ax, y - ay);
+    let length = hypot(ex, ey).max(1e-6);
+    let (along, across) = ((wx * ex + wy * ey) / length, (wx * ey - wy * ex).abs() / length);
+    if square {
+        let half = length / 2.0 + half_width;
+        let (qx, qy) = ((along - length / 2.0).abs() - half, across - half_width);
+        hypot(qx.max(0.0), qy.max(0.0)) + qx.max(qy).min(0.0)
+    } else {
+        hypot(across, along - along.clamp(0.0, length)) - half_width
     }
 }
 
@@ -181,6 +240,30 @@ mod tests {
         let square = Profile::polygon(&[[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]]);
         for (x, y, wanted) in [(0.0, 0.0, -1.0), (0.5, 0.0, -0.5), (2.0, 0.0, 1.0), (4.0, 5.0, 5.0), (0.0, 1.0, 0.0)] {
             assert!((square.distance(x, y) - wanted).abs() < 1e-6, "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn what_is_near_is_enough_near_by() {
+        let polygon: Vec<[f32; 2]> = (0..24)
+            .map(|i| (i as f32 * 0.2618, if i % 2 == 0 { 1.0 } else { 0.6 }))
+            .map(|(angle, radius)| [radius * f32::cos(angle), radius * f32::sin(angle)])
+            .collect();
+        let segments = polygon.windows(2).map(|pair| [pair[0][0], pair[0][1], pair[1][0], pair[1][1]]).collect();
+        let strokes = Profile::Strokes { segments, half_width: 0.1, square: true };
+        for whole in [Profile::polygon(&polygon), strokes] {
+            let mut fewer = 0;
+            for i in 0..400 {
+                let (x, y, radius) = (i as f32 % 20.0 / 8.0 - 1.2, (i / 20) as f32 / 8.0 - 1.2, 0.15);
+                let Some(near) = whole.near(x, y, radius) else { continue };
+                fewer += 1;
+                for k in 0..16 {
+                    let (angle, away) = (k as f32 * 0.39, radius * (k % 4) as f32 / 3.0);
+                    let (x, y) = (x + away * angle.cos(), y + away * angle.sin());
+                    assert_eq!(near.distance(x, y), whole.distance(x, y), "{x} {y}");
+                }
+            }
+            assert!(fewer > 200, "{fewer}");
         }
     }
 
