@@ -52,7 +52,7 @@ pub(in super::super) fn turned_body(r: &mut Rng) -> Shape {
     };
     let body = palette.paint(r, body);
     let soft = if r.chance(0.3) { 0.05 } else { 0.0 };
-    let (body, round) = shaped(r, body, wide, high);
+    let (body, round) = shaped(r, body, wide, high, hollow);
     let mut parts = vec![body.clone()];
     for _ in 0..r.int(0, 3) {
         if let Some(part) = attachment(r, &body, high, hollow, round) {
@@ -71,9 +71,10 @@ pub(in super::super) fn turned_body(r: &mut Rng) -> Shape {
 }
 
 /// Mostly as it is; else with flat faces, windows in its wall or grooves. Also whether it is still round.
-fn shaped(r: &mut Rng, body: Shape, wide: f32, high: f32) -> (Shape, bool) {
+fn shaped(r: &mut Rng, body: Shape, wide: f32, high: f32, hollow: bool) -> (Shape, bool) {
     match r.int(0, 9) {
-        0 => {
+        // Faces and grooves would cut a thin wall through.
+        0 if !hollow => {
             let count = r.int(3, 8);
             let prism = plate(&regular(count, r.range(0.95, 1.25) * wide, 0.0), 2.0 * high + 1.0, 0.0);
             (body.within(prism.turn_x(FRAC_PI_2), if r.chance(0.5) { 0.03 } else { 0.0 }), false)
@@ -87,7 +88,7 @@ fn shaped(r: &mut Rng, body: Shape, wide: f32, high: f32) -> (Shape, bool) {
             let tool = if r.chance(0.5) { egg(0.7 * size, size, 3.0) } else { brick(0.7 * size, size, 3.0, 0.0) };
             (body.without(tool.at(0.0, y, 3.0).around(count)), false)
         }
-        2 => {
+        2 if !hollow => {
             let band = torus(1.02 * wide, r.range(0.03, 0.08));
             let rings = (0..r.int(1, 4)).map(|i| band.clone().at(0.0, (0.25 + 0.2 * i as f32) * high, 0.0));
             (body.without_softly(all(rings.collect()), 0.01), true)
