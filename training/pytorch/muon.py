@@ -24,7 +24,9 @@ class Muon:
     """Nesterov's momentum, orthogonal; `ratio` 1 makes updates as large as AdamW's are (Liu et al. 2025)."""
 
     def __init__(self, parameters, ratio=1.0, momentum=0.95, weight_decay=0.0):
-        self.ratio, self.momentum, self.weight_decay, self.lr = ratio, momentum, weight_decay, 0.0
+        self.ratio, self.momentum, self.weight_decay = ratio, momentum, weight_decay
+        # Where PyTorch's optimisers have their rate.
+        self.param_groups = [{"lr": 0.0}]
         self.groups = {}
         for parameter in parameters:
             self.groups.setdefault(tuple(parameter.shape), []).append(parameter)
@@ -32,12 +34,13 @@ class Muon:
 
     @torch.no_grad()
     def step(self):
+        rate = self.param_groups[0]["lr"]
         for shape, group in self.groups.items():
             gradient, buffer = torch.stack([parameter.grad for parameter in group]), self.buffers[shape]
             buffer.lerp_(gradient, 1.0 - self.momentum)
             update = orthogonal(gradient.lerp(buffer, self.momentum)).float()
-            torch._foreach_mul_(group, 1.0 - self.lr * self.weight_decay)
-            torch._foreach_add_(group, list(update.unbind()), alpha=-self.lr * self.ratio * 0.2 * max(shape) ** 0.5)
+            torch._foreach_mul_(group, 1.0 - rate * self.weight_decay)
+            torch._foreach_add_(group, list(update.unbind()), alpha=-rate * self.ratio * 0.2 * max(shape) ** 0.5)
 
     def state_dict(self):
         return {"x".join(map(str, shape)): buffer for shape, buffer in self.buffers.items()}

@@ -171,9 +171,8 @@ def main():
     total, count, began, last = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
     while step < plan["steps"] and (step % 20 > 0 or goes_on()):
         for optimiser in optimisers:
-            for group in getattr(optimiser, "param_groups", []):
+            for group in optimiser.param_groups:
                 group["lr"] = rate(plan, step, since)
-            optimiser.lr = rate(plan, step, since)
         random = torch.Generator(device).manual_seed(plan["seed"] + step)
         guidance = torch.rand((), generator=random, device=device).mul(9).add(1)
         pictures, points, occupancy = samples.batch(step)

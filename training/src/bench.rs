@@ -68,6 +68,25 @@ pub fn mean(scores: &[Score]) -> Score {
     }
 }
 
+/// Scores by what they were to learning: families that it sees, held-out ones, random compositions.
+#[derive(Debug, Default)]
+pub struct Groups {
+    pub seen: Vec<Score>,
+    pub held_out: Vec<Score>,
+    pub composed: Vec<Score>,
+}
+
+impl Groups {
+    /// The one that a family's scores belong to.
+    pub fn of(&mut self, family: &Family) -> &mut Vec<Score> {
+        match (family.held_out, family.composed()) {
+            (true, _) => &mut self.held_out,
+            (false, true) => &mut self.composed,
+            (false, false) => &mut self.seen,
+        }
+    }
+}
+
 /// Scores an engine on some objects of a family.
 ///
 /// # Errors
@@ -82,19 +101,20 @@ pub fn family(engine: &mut dyn Engine, family: &'static Family, count: u64, side
 /// As [`score`].
 pub fn print(engine: &mut dyn Engine, families: &[&'static Family], each: u64, side: u32) -> anyhow::Result<()> {
     println!("{:<18} {:>8} {:>8}   mean IoU at 64^3, {each} held-out seeds", "family", "as made", "fitted");
-    let (mut seen, mut unseen, mut composed) = (Vec::new(), Vec::new(), Vec::new());
+    let mut groups = Groups::default();
     for family in families {
         let scores = self::family(engine, family, each, side)?;
         let mean = mean(&scores);
-        let (mark, group) = match (family.held_out, family.composed()) {
-            (true, _) => ("  (held-out family)", &mut unseen),
-            (false, true) => ("  (random compositions)", &mut composed),
-            (false, false) => ("", &mut seen),
+        let mark = match (family.held_out, family.composed()) {
+            (true, _) => "  (held-out family)",
+            (false, true) => "  (random compositions)",
+            (false, false) => "",
         };
         println!("{:<18} {:>8.3} {:>8.3}{mark}", family.name, mean.as_made, mean.fitted);
-        group.extend(scores);
+        groups.of(family).extend(scores);
     }
-    let groups = [("families seen", seen), ("held-out families", unseen), ("random compositions", composed)];
+    let Groups { seen, held_out, composed } = groups;
+    let groups = [("families seen", seen), ("held-out families", held_out), ("random compositions", composed)];
     for (name, scores) in groups.into_iter().filter(|(_, scores)| !scores.is_empty()) {
         let mean = mean(&scores);
         println!("{name:<20} {:>6.3} {:>8.3}   over {} objects", mean.as_made, mean.fitted, scores.len());

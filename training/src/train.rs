@@ -7,7 +7,6 @@ use burn::backend::Autodiff;
 use burn::tensor::DType;
 use burn_flex::{Flex, FlexDevice};
 use clap::Args;
-use orfeas_engine::Engine;
 use orfeas_hunyuan3d::{DeviceName, Precision};
 use orfeas_shapes::{FAMILIES, Family};
 
@@ -142,19 +141,15 @@ fn go(run: &Run<'_>, device: DeviceName, dtype: DType) -> anyhow::Result<u64> {
 fn evaluate(folder: &Path, device: DeviceName, step: u64) -> anyhow::Result<()> {
     let mut engine = bench::model(folder, device)?;
     let families: Vec<&'static Family> = FAMILIES.iter().step_by(SEEN_EVERY).collect();
-    // All held-out families, and those of the others that are drawn.
-    let mean = |engine: &mut dyn Engine, held_out: bool, composed: bool| -> anyhow::Result<f64> {
-        let mut scores = Vec::new();
-        for family in FAMILIES.iter().filter(|family| (family.held_out, family.composed()) == (held_out, composed)) {
-            if held_out || families.iter().any(|chosen| chosen.name == family.name) {
-                scores.push(bench::score(engine, family, 0, 224)?);
-            }
-        }
-        Ok(bench::mean(&scores).as_made)
-    };
     let engine = engine.as_mut();
-    let (seen, unseen, composed) =
-        (mean(engine, false, false)?, mean(engine, true, false)?, mean(engine, false, true)?);
+    let mut groups = bench::Groups::default();
+    // All held-out families, and those of the others that are drawn.
+    let drawn = |family: &Family| families.iter().any(|chosen| chosen.name == family.name);
+    for family in FAMILIES.iter().filter(|family| family.held_out || drawn(family)) {
+        groups.of(family).push(bench::score(engine, family, 0, 224)?);
+    }
+    let [seen, unseen, composed] =
+        [groups.seen, groups.held_out, groups.composed].map(|scores| bench::mean(&scores).as_made);
     println!(
         "step {step:>6}  mean IoU {seen:.3}, of held-out families {unseen:.3}, of random compositions {composed:.3}"
     );

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use orfeas_hunyuan3d::bench::{BenchReport, BenchRequest, Growth, bench};
+use orfeas_hunyuan3d::bench::{BenchReport, BenchRequest, Growth, bench, peak_resident_bytes};
 use orfeas_hunyuan3d::config::ModelConfig;
 use orfeas_hunyuan3d::presets::{PRESETS, preset};
 use orfeas_hunyuan3d::volume::Method;
@@ -120,7 +120,8 @@ impl Bench {
         };
         let report = bench(&request)?;
         let peak_device_bytes = watch.and_then(DeviceMemory::peak);
-        let outcome = Outcome { model, weights, report, peak_host_bytes: peak_host_bytes(), peak_device_bytes };
+        let outcome =
+            Outcome { model, weights, report, peak_host_bytes: peak_resident_bytes().unwrap_or(0), peak_device_bytes };
         if self.json {
             return say_json(&outcome);
         }
@@ -160,13 +161,6 @@ impl Bench {
         }
         Ok(())
     }
-}
-
-/// The most memory that this process ever had resident, as Linux counts it; 0 elsewhere.
-fn peak_host_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 /// Looks at a card's used memory every few milliseconds.

@@ -37,8 +37,18 @@ impl Growth {
 /// Bytes of this process that are resident, as Linux counts them; none elsewhere.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
+    status("VmRSS:")
+}
+
+/// The most that were ever resident; none where Linux does not count them.
+#[must_use]
+pub fn peak_resident_bytes() -> Option<u64> {
+    status("VmHWM:")
+}
+
+fn status(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 

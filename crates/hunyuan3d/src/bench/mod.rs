@@ -21,7 +21,7 @@ use crate::sampling::{Latents, Run};
 use crate::volume::{Method, VolumeOptions};
 use crate::weights::{Checkpoint, RandomWeights};
 use crate::{ModelError, checked};
-pub use growth::{Growth, resident_bytes};
+pub use growth::{Growth, peak_resident_bytes, resident_bytes};
 
 /// What to time.
 #[derive(Clone, Debug)]
@@ -297,11 +297,8 @@ fn attention<B: Kernels>(
     precision: Precision,
 ) -> Result<StageTime, ModelError> {
     let config = &request.config;
-    let views = config.conditioner.most_views();
-    let batch = if config.classifier_free_guidance() { 2 } else { 1 };
-    let tokens = config.vae.num_latents + views * config.conditioner.tokens();
     let heads = config.denoiser.num_heads;
-    let shape = [batch, heads, tokens, config.denoiser.hidden_size / heads];
+    let shape = [config.halves(), heads, config.step_tokens(), config.denoiser.hidden_size / heads];
     let dtype = precision.dtype();
     let [q, k, v] = [1, 2, 3].map(|seed| {
         let data = TensorData::new(noise::normal(seed, shape.iter().product()), shape).convert_dtype(dtype);

@@ -127,12 +127,22 @@ impl ModelConfig {
         !self.denoiser.guidance_embed
     }
 
-    /// Rows that a step of one shape takes through the transformer: its latents and its condition, twice where guidance is
-    /// classifier-free.
+    /// Halves that a step of one shape runs: two where guidance is classifier-free.
+    #[must_use]
+    pub fn halves(&self) -> usize {
+        if self.classifier_free_guidance() { 2 } else { 1 }
+    }
+
+    /// Tokens of a half: the latents and the condition, of as many views as there may be.
+    #[must_use]
+    pub fn step_tokens(&self) -> usize {
+        self.vae.num_latents + self.conditioner.most_views() * self.conditioner.tokens()
+    }
+
+    /// Rows that a step of one shape takes through the transformer.
     #[must_use]
     pub fn step_rows(&self) -> usize {
-        let halves = if self.classifier_free_guidance() { 2 } else { 1 };
-        halves * (self.vae.num_latents + self.conditioner.most_views() * self.conditioner.tokens())
+        self.halves() * self.step_tokens()
     }
 
     /// A word for the variant, after what sets it apart: `v2-0`, `v2-0-fast`, `v2-0-turbo`, `mini`, `mv`, ….

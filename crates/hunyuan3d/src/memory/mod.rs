@@ -92,8 +92,7 @@ impl MemoryNeed {
             keys: seen,
         });
 
-        let halves = if config.classifier_free_guidance() { 2 } else { 1 };
-        let tokens = decoder.num_latents + views * config.conditioner.tokens();
+        let (halves, tokens) = (config.halves(), config.step_tokens());
         if shapes > 1 {
             // Each waits, encoded, for the others.
             let own = halves * views * config.conditioner.tokens() * dit.context_in_dim;
