@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use orfeas_shapes::math::v;
 use orfeas_shapes::random::Rng;
-use orfeas_shapes::sdf::Solid;
-use orfeas_shapes::{FAMILIES, Family, families};
+use orfeas_shapes::sdf::{Solid, ball};
+use orfeas_shapes::{FAMILIES, Family, families, sample};
 use rayon::prelude::*;
 
 const SEEDS: u64 = 3;
@@ -34,6 +34,16 @@ fn every_object_fills_the_box() {
         }
         Ok(())
     });
+}
+
+/// A corner that was cut away once took all of the first of these, and of the stack that was to stand on it.
+#[test]
+fn nothing_is_made_of_nothing() {
+    let stack = Family::named("random_stack").unwrap();
+    assert!(stack.solid(80).has_inside());
+    sample::picture(&stack.solid(80), stack, 80, 0, 32).unwrap();
+    let lost = ball(0.5).without(ball(0.6));
+    assert!(!Solid::new(lost).has_inside());
 }
 
 #[test]

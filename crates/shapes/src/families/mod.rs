@@ -169,15 +169,11 @@ impl Family {
         self.weight > 1
     }
 
-    /// The object of a seed, unfinished.
-    #[must_use]
-    pub fn shape(&self, seed: u64) -> Shape {
-        (self.make)(&mut Rng::new(self.name, &[seed]))
-    }
-
-    /// The object of a seed.
+    /// The object of a seed. A random composition of which nothing is left is made anew, with further random numbers.
     #[must_use]
     pub fn solid(&self, seed: u64) -> Solid {
-        Solid::new(self.shape(seed))
+        let first = Solid::new((self.make)(&mut Rng::new(self.name, &[seed])));
+        let again = |attempt: u64| Solid::new((self.make)(&mut Rng::new(self.name, &[seed, attempt])));
+        std::iter::once(first).chain((1..16).map(again)).find(Solid::has_inside).unwrap_or_else(|| again(16))
     }
 }

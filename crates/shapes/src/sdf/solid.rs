@@ -281,6 +281,14 @@ impl Solid {
         sign * EXTENT
     }
 
+    /// Whether more than a hair is inside: the middle of at least one cell.
+    #[must_use]
+    pub fn has_inside(&self) -> bool {
+        let inside =
+            |(index, cell): (usize, &Cell)| cell.low < 0.0 && self.distance_in(cell, centre(index, self.count)) < 0.0;
+        self.cells.iter().enumerate().any(inside)
+    }
+
     /// Points in the cells that the surface may go through: the corner of each such cell, and the side of all.
     #[must_use]
     pub fn surface_cells(&self) -> (Vec<Vec3>, f32) {

@@ -196,7 +196,8 @@ fn carved(r: &mut Rng, shape: Shape, share: f32) -> Shape {
         _ => {
             let way = direction(r);
             let reach = way.abs().dot(half) * r.range(0.25, 0.6) + 3.0;
-            brick(3.0, 3.0, 3.0, 0.0).turn_x(way.y.atan2(way.z.hypot(way.x)) * r.sign()).turn_y(way.x.atan2(way.z)).at(
+            // Its face, not a corner of it, is what looks at the middle.
+            brick(3.0, 3.0, 3.0, 0.0).turn_x(-way.y.atan2(way.z.hypot(way.x))).turn_y(way.x.atan2(way.z)).at(
                 way.x * reach,
                 way.y * reach,
                 way.z * reach,
