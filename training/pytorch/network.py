@@ -39,13 +39,14 @@ class Network:
         self.heads["geometry"] = vae["heads"] // vae.get("geo_decoder_downsample_ratio", 1)
         self.period, self.scale = dit.get("time_factor", 1000.0), vae.get("scale_factor", 1.0)
         unit = math.pi if vae.get("include_pi", True) else 1.0
-        self.frequencies = [unit * 2.0**power for power in range(vae.get("num_freqs", 8))]
+        frequencies = [unit * 2.0**power for power in range(vae.get("num_freqs", 8))]
+        self.frequencies = torch.tensor(frequencies, device=next(iter(p.values())).device)
 
     def logits(self, pictures, noise, points, guidance):
         """Pictures `[batch, 3, size, size]`, noise `[1, latents, channels]`, points `[batch, points, 3]` → `[batch, points]`."""
         condition = self.encode(pictures)
         noise = noise.expand(pictures.shape[0], -1, -1).to(condition.dtype)
-        return self.decode(noise + self.velocity(noise, condition, 0.0, guidance), points)
+        return self.decode(noise + self.velocity(noise, condition, torch.zeros_like(guidance), guidance), points)
 
     def encode(self, pictures):
         """→ condition tokens `[batch, 1 + patches, width]`."""
@@ -59,6 +60,9 @@ class Network:
         p, device = self.denoiser, latents.device
         vector = embedder(p, "time_in", embed(time, self.period, device))
         vector = F.silu(vector + embedder(p, "guidance_in", embed(guidance, self.period, device)))
+        # A row for each of the batch, though they are alike: of one row for all, PyTorch 2.11's compiled blocks made gradients that were
+        # not finite.
+        vector = vector.repeat(latents.shape[0], 1, 1)
         x, c = linear(p, "latent_in", latents), linear(p, "cond_in", condition)
         for block in self.double_blocks:
             x, c = self.functions["double_block"](block, x, c, vector, self.heads["denoiser"])
@@ -132,7 +136,7 @@ def ask(p, x, points, frequencies, heads):
         x = linear(p, "latents_proj", x)
     kv = linear(p, block + "attn.c_kv", layer_norm(p, block + "ln_2", x, EPSILON))
     k, v = split(kv, heads).chunk(2, -1)
-    angles = (points[..., None] * torch.tensor(frequencies, device=points.device)).flatten(2)
+    angles = (points[..., None] * frequencies).flatten(2)
     embedded = torch.cat([points, angles.sin(), angles.cos()], -1)
     x = linear(p, "query_proj", embedded.to(p["query_proj.weight"].dtype))
     q = split(linear(p, block + "attn.c_q", layer_norm(p, block + "ln_1", x, EPSILON)), heads)

@@ -23,7 +23,7 @@ seen=$("$make_data" families | sed -n 's/^\([a-z_]*\)$/\1/p' | paste -sd,)
 RAYON_NUM_THREADS=$((cores > 6 * gpus ? cores - 5 * gpus : 1)) nice -n 15 "$make_data" data --count 1000000 --views 2 --out "$folder/data" &
 data=$!
 trap 'kill $data 2>/dev/null || true' EXIT
-export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$folder/compiled} TORCHINDUCTOR_COMPILE_THREADS=4 OMP_NUM_THREADS=2 PYTHONUNBUFFERED=1
+export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$folder/compiled} TORCHINDUCTOR_COMPILE_THREADS=8 OMP_NUM_THREADS=2 PYTHONUNBUFFERED=1
 python3 -m torch.distributed.run --nproc-per-node "$gpus" "$here/train.py" --first "$first" --noise "$noise" --data "$folder/data" \
   --judge "$folder/judge/seeds" --judge "$folder/judge/families" --folder "$folder/run" --minutes "$minutes" --fit \
   --optimiser muon --batch $((128 * gpus)) --points 1024 --warm-up 300 "$@"

@@ -23,12 +23,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 import yaml
-from muon import Muon
 from network import Network
 from safetensors.torch import load_file, save_file
 from samples import Judged, Samples
-
-BETAS = (0.9, 0.98)
+from weights import Layout, Optimiser
 
 
 def rate(plan, step, since):
@@ -47,9 +45,20 @@ def export(mean, source, folder):
     part.rename(folder / "model.fp16.safetensors")
 
 
-@torch.no_grad()
-def copy(source, target):
-    torch._foreach_copy_([target[name] for name in source], list(source.values()))
+def captured(work):
+    """A GPU's work as one launch instead of thousands. What it reads and writes must stay where it is."""
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        # What is compiled or chosen at the first call is so before it is recorded.
+        for _ in range(3):
+            work()
+    torch.cuda.current_stream().wait_stream(beside)
+    graph = torch.cuda.CUDAGraph()
+    # Other threads (NCCL's) may ask the GPU something meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        work()
+    return graph.replay
 
 
 def arguments():
@@ -64,6 +73,7 @@ def arguments():
     parser.add_argument("--fit", action="store_true", help="as many steps as the minutes hold")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-graph", action="store_true", help="launch each kernel of a step by itself")
     parser.add_argument("--log-every", type=int, default=100)
     parser.add_argument("--judge-every", type=int, default=2000)
     parser.add_argument("--save-every", type=int, default=5000)
@@ -75,22 +85,6 @@ def arguments():
     ]:
         parser.add_argument(f"--{name}", type=kind, default=value)
     return parser.parse_args()
-
-
-def optimisers_of(plan, p, device):
-    """By what each parameter is: matrices that mix channels may go to Muon, all others to AdamW."""
-    matrix = {name: value.dim() > 1 and name.endswith(".weight") for name, value in p.items()}
-    # What modulates begins as nothing; the first and last layers speak to something other than channels.
-    apart = ("modulation", "_mod.lin", "patch_embeddings", "latent_in", "time_in", "guidance_in", "final_layer", "query_proj", "output_proj")
-    mixing = [name for name in p if plan["optimiser"] == "muon" and matrix[name] and not any(part in name for part in apart)]
-    groups = [
-        {"params": [p[name] for name in p if matrix[name] and name not in mixing], "weight_decay": plan["weight_decay"]},
-        {"params": [p[name] for name in p if not matrix[name]], "weight_decay": 0.0},
-    ]
-    optimisers = [torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=1e-8, fused=device.type == "cuda")]
-    if mixing:
-        optimisers.append(Muon([p[name] for name in mixing], plan["muon_ratio"], weight_decay=plan["weight_decay"]))
-    return optimisers
 
 
 def main():
@@ -106,16 +100,22 @@ def main():
     torch.backends.cuda.matmul.allow_tf32 = True
     config = yaml.safe_load((options.first / "config.yaml").read_text())
     side = config["conditioner"]["params"]["main_image_encoder"]["kwargs"]["image_size"]
-    weights = load_file(options.first / "model.fp16.safetensors")
-    p = {name: value.float().to(device) for name, value in weights.items()}
-    mean = {name: value.clone() for name, value in p.items()}
-    # Weights are kept in float32; the network computes with copies of them.
+    loaded = load_file(options.first / "model.fp16.safetensors")
+    layout = Layout({name: tuple(value.shape) for name, value in loaded.items()}, plan["optimiser"] == "muon")
+    # Weights are kept in float32; the network computes with copies of them. The last place of the gradient is the loss's.
     precision = torch.bfloat16 if device.type == "cuda" else torch.float32
-    own = {name: value.to(precision, copy=True).requires_grad_() for name, value in p.items()}
-    judged_p = {name: value.detach().clone() for name, value in own.items()}
-    network, judged_network = Network(config, own, compiled=not options.no_compile), Network(config, judged_p)
+    vector = lambda precision=torch.float32, more=0: torch.zeros(layout.size + more, dtype=precision, device=device)
+    weights, mean, gradient, copies, judged_copies = vector(), vector(), vector(more=1), vector(precision), vector(precision)
+    for name, place in layout.views(weights).items():
+        place.copy_(loaded[name])
+    mean.copy_(weights)
+    copies.copy_(weights)
+    own = {name: value.requires_grad_() for name, value in layout.views(copies).items()}
+    gradients = list(layout.views(gradient).values())
+    network = Network(config, own, compiled=not options.no_compile)
+    judged_network = Network(config, layout.views(judged_copies))
     noise = load_file(options.noise)["latents_0"].to(device).reshape(1, config["vae"]["params"]["num_latents"], -1)
-    optimisers = optimisers_of(plan, p, device)
+    optimiser = Optimiser(layout, device, plan["muon_ratio"], plan["weight_decay"])
     options.folder.mkdir(parents=True, exist_ok=True)
     state, step, since = options.folder / "state.pt", options.begin, options.begin
     if state.exists():
@@ -123,21 +123,18 @@ def main():
         if kept["plan"] | {"steps": plan["steps"], "down": plan["down"]} != plan:
             raise SystemExit(f"{state} is of another plan: {kept['plan']}")
         step, since = kept["step"], kept["since"]
-        for optimiser, moments in zip(optimisers, kept["optimisers"]):
-            optimiser.load_state_dict(moments)
-        for name in p:
-            p[name].copy_(kept["weights"][name])
-            mean[name].copy_(kept["mean"][name])
-        copy(p, own)
+        optimiser.resume(kept["optimiser"])
+        for target, name in [(weights, "weights"), (mean, "mean"), (copies, "weights")]:
+            target.copy_(kept[name])
 
     samples = Samples(options.data, plan, step, side, device, rank, world)
     judged = {folder.name: Judged(folder, side, device) for folder in options.judge if rank == 0}
 
     def save():
-        kept = {"plan": plan, "step": step, "since": since, "weights": p, "mean": mean}
-        torch.save(kept | {"optimisers": [optimiser.state_dict() for optimiser in optimisers]}, state.with_suffix(".tmp"))
+        kept = {"plan": plan, "step": step, "since": since, "weights": weights, "mean": mean, "optimiser": optimiser.state()}
+        torch.save(kept, state.with_suffix(".tmp"))
         state.with_suffix(".tmp").rename(state)
-        export(mean, options.first, options.folder / "model")
+        export(layout.views(mean), options.first, options.folder / "model")
 
     def say(line):
         print(json.dumps(line), flush=True)
@@ -145,7 +142,7 @@ def main():
             log.write(json.dumps(line) + "\n")
 
     def judge():
-        copy(mean, judged_p)
+        judged_copies.copy_(mean)
         usual = torch.tensor(float(config["orfeas"]["guidance"]), device=device)
         said = lambda pictures, points: judged_network.logits(pictures, noise, points, usual)
         scores = {name: one.score(said) for name, one in judged.items()}
@@ -167,32 +164,42 @@ def main():
         end, plan["steps"] = said.tolist()
         return step < end
 
-    paced = []
-    total, count, began, last = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
-    while step < plan["steps"] and (step % 20 > 0 or goes_on()):
-        for optimiser in optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate(plan, step, since)
-        random = torch.Generator(device).manual_seed(plan["seed"] + step)
-        guidance = torch.rand((), generator=random, device=device).mul(9).add(1)
-        pictures, points, occupancy = samples.batch(step)
+    # What a step reads: pictures, points, occupancy.
+    places = []
+
+    def learn():
+        pictures, points, occupancy = places
         logits = network.logits(pictures, noise, points, guidance).float()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, occupancy)
-        gradients = torch.autograd.grad(loss, list(own.values()))
-        flat = torch.cat([gradient.flatten().float() for gradient in gradients] + [loss.detach()[None]])
+        torch._foreach_copy_(gradients, list(torch.autograd.grad(loss, list(own.values()))))
+        gradient[-1] = loss.detach()
+
+    paced, guidance, learned = [], torch.ones((), device=device), None
+    total, count, began, last = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
+    while step < plan["steps"] and (step % 20 > 0 or goes_on()):
+        random = torch.Generator(device).manual_seed(plan["seed"] + step)
+        guidance.copy_(torch.rand((), generator=random, device=device).mul(9).add(1))
+        read = samples.batch(step)
+        if not places:
+            places.extend(part.clone() for part in read)
+        for place, part in zip(places, read):
+            place.copy_(part)
+        first = learned is None
+        if first:
+            learned = learn if options.no_graph or device.type != "cuda" else captured(learn)
+        learned()
+        # Said at once, and not when the minutes are gone.
+        if first and not gradient.isfinite().all():
+            raise SystemExit("the first gradient is not finite: try --no-graph, then --no-compile")
         if world > 1:
-            dist.all_reduce(flat)
-            flat /= world
-        parts = flat.split([value.numel() for value in p.values()] + [1])
-        loss = parts[-1][0]
-        for value, part in zip(p.values(), parts):
-            value.grad = part.view_as(value)
-        torch.nn.utils.clip_grad_norm_(p.values(), plan["clip"])
-        for optimiser in optimisers:
-            optimiser.step()
-        keep = min(plan["mean_decay"], (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(mean.values()), list(p.values()), 1.0 - keep)
-        copy(p, own)
+            dist.all_reduce(gradient)
+            gradient /= world
+        loss, slope = gradient[-1].clone(), gradient[:-1]
+        slope.mul_((plan["clip"] / (slope.norm() + 1e-6)).clamp(max=1.0))
+        optimiser.step(weights, slope, rate(plan, step, since))
+        mean.lerp_(weights, 1.0 - min(plan["mean_decay"], (1 + step) / (10 + step)))
+        with torch.no_grad():
+            copies.copy_(weights)
         total, count, step = total + loss, count + 1, step + 1
         if rank > 0:
             continue
