@@ -12,7 +12,7 @@ use orfeas_shapes::sdf::Solid;
 use orfeas_shapes::{Family, HELD_OUT_SEEDS};
 
 /// Cells of the field that is compared.
-const RESOLUTION: u32 = 126;
+pub const RESOLUTION: u32 = 126;
 
 /// Intersection over union of one result with the truth.
 #[derive(Clone, Copy, Debug)]
@@ -122,11 +122,11 @@ pub fn print(engine: &mut dyn Engine, families: &[&'static Family], each: u64, s
     Ok(())
 }
 
-/// A checkpoint as an engine.
+/// A checkpoint as an engine, of so many cells where a request does not say; by default what the checkpoint says of itself.
 ///
 /// # Errors
 /// What loading says.
-pub fn model(folder: &Path, device: DeviceName) -> anyhow::Result<Box<dyn Engine>> {
+pub fn model(folder: &Path, device: DeviceName, resolution: Option<u32>) -> anyhow::Result<Box<dyn Engine>> {
     let folder = folder.to_owned();
     let spec = ModelSpec {
         folder,
@@ -140,7 +140,7 @@ pub fn model(folder: &Path, device: DeviceName) -> anyhow::Result<Box<dyn Engine
         batching: Batching::Off,
         jobs: 1,
     };
-    Ok(Box::new(Hunyuan3d::load(&spec, Some(RESOLUTION), &mut |_| {})?))
+    Ok(Box::new(Hunyuan3d::load(&spec, resolution, &mut |_| {})?))
 }
 
 fn nearest(x: f32, samples: usize) -> Option<usize> {

@@ -6,6 +6,8 @@ mod bench;
 mod data;
 #[cfg(feature = "engines")]
 mod learn;
+#[cfg(feature = "engines")]
+mod pictures;
 mod sheet;
 #[cfg(feature = "engines")]
 mod train;
@@ -92,6 +94,31 @@ enum Command {
         #[arg(long, default_value_t = 224)]
         side: u32,
     },
+    /// Draw what a model makes of pictures: each beside its mesh from three sides
+    #[cfg(feature = "engines")]
+    Pictures {
+        /// The checkpoint folder; without, `inflate` is drawn
+        #[arg(long)]
+        model: Option<PathBuf>,
+        /// Where the model runs: cpu, cuda or cuda:N
+        #[arg(long, default_value = "cpu")]
+        device: orfeas_hunyuan3d::DeviceName,
+        /// Cells along an edge; by default what the model says of itself
+        #[arg(long)]
+        resolution: Option<u32>,
+        /// Side of one picture in pixels
+        #[arg(long, default_value_t = 240)]
+        side: u32,
+        /// Pictures in a row
+        #[arg(long, default_value_t = 2)]
+        columns: u32,
+        /// The PNG to write
+        #[arg(short, long)]
+        out: PathBuf,
+        /// Pictures as somebody would send them
+        #[arg(required = true)]
+        pictures: Vec<PathBuf>,
+    },
     /// Learn: goes on where the last run of the folder stopped
     #[cfg(feature = "engines")]
     Train(train::Arguments),
@@ -148,9 +175,24 @@ fn main() -> anyhow::Result<()> {
         Command::Bench { model, device, families: names, each, side } => {
             let families = families(&names)?;
             match model {
-                Some(folder) => bench::print(bench::model(&folder, device)?.as_mut(), &families, each, side)?,
+                Some(folder) => bench::print(
+                    bench::model(&folder, device, Some(bench::RESOLUTION))?.as_mut(),
+                    &families,
+                    each,
+                    side,
+                )?,
                 None => bench::print(&mut orfeas_engine::Inflate::default(), &families, each, side)?,
             }
+        }
+        #[cfg(feature = "engines")]
+        Command::Pictures { model, device, resolution, side, columns, out, pictures } => {
+            let mut engine = match model {
+                Some(folder) => bench::model(&folder, device, resolution)?,
+                None => Box::new(orfeas_engine::Inflate::new(
+                    resolution.unwrap_or(orfeas_engine::Inflate::DEFAULT_RESOLUTION),
+                )?),
+            };
+            sheet::write(&pictures::draw(engine.as_mut(), &pictures, side, columns.max(1))?, &out)?;
         }
         #[cfg(feature = "engines")]
         Command::Train(arguments) => arguments.run()?,

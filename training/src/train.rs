@@ -139,7 +139,7 @@ fn go(run: &Run<'_>, device: DeviceName, dtype: DType) -> anyhow::Result<u64> {
 
 /// Scores some families by the product's own engine and draws them: picture, truth and prediction.
 fn evaluate(folder: &Path, device: DeviceName, step: u64) -> anyhow::Result<()> {
-    let mut engine = bench::model(folder, device)?;
+    let mut engine = bench::model(folder, device, Some(bench::RESOLUTION))?;
     let families: Vec<&'static Family> = FAMILIES.iter().step_by(SEEN_EVERY).collect();
     let engine = engine.as_mut();
     let mut groups = bench::Groups::default();

@@ -202,7 +202,7 @@ fn a_run_leaves_a_checkpoint_that_the_product_reads_and_goes_on_after_its_time()
     let looked = std::cell::Cell::new(0);
     let look = |model: &std::path::Path, step: u64| {
         looked.set(step);
-        bench::model(model, DeviceName::Cpu).map(|_| ())
+        bench::model(model, DeviceName::Cpu, Some(bench::RESOLUTION)).map(|_| ())
     };
     let run = |time| Run {
         plan: plan(),
@@ -221,7 +221,7 @@ fn a_run_leaves_a_checkpoint_that_the_product_reads_and_goes_on_after_its_time()
     assert_eq!(looked.get(), 6);
     let log = std::fs::read_to_string(folder.path().join("run/log.jsonl")).unwrap();
     assert_eq!(log.lines().count(), 6);
-    let mut engine = bench::model(&folder.path().join("run/model"), DeviceName::Cpu).unwrap();
+    let mut engine = bench::model(&folder.path().join("run/model"), DeviceName::Cpu, Some(bench::RESOLUTION)).unwrap();
     assert!(engine.model().starts_with("model"));
     let family = orfeas_shapes::Family::named("dice").unwrap();
     let score = bench::score(engine.as_mut(), family, 0, 96).unwrap();
