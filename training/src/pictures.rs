@@ -46,3 +46,26 @@ pub fn draw(engine: &mut dyn Engine, paths: &[PathBuf], side: u32, columns: u32)
     }
     Ok(sheet)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_picture_is_beside_its_mesh() {
+        let pictures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../assets/pictures");
+        let paths = [pictures.join("clip_apple.png"), pictures.join("photo_spray_bottle.png")];
+        let mut engine = orfeas_engine::Inflate::new(32).unwrap();
+        let sheet = draw(&mut engine, &paths, 64, 1).unwrap();
+        assert_eq!(sheet.dimensions(), (256, 128));
+        let corner = |left: u32, top: u32| sheet.get_pixel(left, top).0;
+        for top in [0, 64] {
+            // Red on white, then a grey mesh in the middle of a view that is not white.
+            let [r, g, _] = corner(32, top + 40);
+            assert!(r > 120 && g < 100, "{r} {g}");
+            assert_ne!(corner(65, top), [255; 3]);
+            assert_ne!(corner(96, top + 36), corner(66, top + 36));
+        }
+        assert!(draw(&mut engine, &[pictures.join("README.md")], 64, 1).unwrap_err().to_string().contains("README.md"));
+    }
+}
