@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
+use super::axes::Axes;
 use super::decode::{VolumeOptions, VolumeWatch};
 use super::refine::flash_key_count;
 use crate::ModelError;
@@ -35,50 +35,110 @@ pub(super) struct Part {
     pub all: usize,
 }
 
+/// Queries that go to the device together and come back together.
+pub(super) struct Batch {
+    /// Samples of the level.
+    pub indices: Vec<u32>,
+    /// How many of them, one group behind the other, look at keys of their own; none: all look at all keys.
+    pub groups: Vec<usize>,
+}
+
+/// A batch whose points are known.
+struct Prepared {
+    batch: Batch,
+    /// `[queries, 3]`, until it is launched.
+    points: Vec<f32>,
+    /// `[queries that choose, 3]`, group behind group.
+    choosing: Vec<f32>,
+    /// What is returned in the network's place.
+    scored: Option<Vec<f32>>,
+}
+
 impl<B: Kernels> Run<'_, '_, B> {
-    /// Asks at samples, a chunk at a time. Their points go to the device together and their logits come back together, so
-    /// that neither waits for the other in between.
+    /// Asks at samples, batch by batch. `begin` gives the values that what is asked is put over. Of each group every `stride`-th query
+    /// chooses its keys.
+    ///
+    /// What the host has to do (points of the next batch, putting away the one before, `begin`) it does while the device computes.
     pub fn ask(
         &mut self,
-        indices: &[u32],
-        point: &(impl Fn(u32) -> [f32; 3] + Sync),
-        part: Part,
-        values: &mut [f32],
-    ) -> Result<(), ModelError> {
-        let points = points(indices, point);
+        batches: impl IntoIterator<Item = Batch>,
+        axes: &Axes,
+        stride: usize,
+        mut part: Part,
+        begin: impl FnOnce() -> Vec<f32>,
+    ) -> Result<Vec<f32>, ModelError> {
+        let mut batches = batches.into_iter();
+        let mut next = batches.next().map(|batch| self.prepared(batch, axes, stride));
+        let (mut begin, mut values) = (Some(begin), Vec::new());
+        let mut back: Option<(Prepared, Vec<f32>)> = None;
+        while let Some(mut prepared) = next {
+            let logits = if prepared.batch.groups.is_empty() {
+                self.launched(&mut prepared, part)?
+            } else {
+                self.launched_in_groups(&mut prepared, stride, part)?
+            };
+            part.before += prepared.batch.indices.len();
+            if let Some(begin) = begin.take() {
+                values = begin();
+            }
+            if let Some((prepared, logits)) = back.take() {
+                put_away(&prepared, &logits, &mut values);
+            }
+            next = batches.next().map(|batch| self.prepared(batch, axes, stride));
+            back = Some((prepared, if logits.is_empty() { Vec::new() } else { read(Tensor::cat(logits, 1))? }));
+        }
+        if let Some(begin) = begin {
+            values = begin();
+        }
+        if let Some((prepared, logits)) = back {
+            put_away(&prepared, &logits, &mut values);
+        }
+        Ok(values)
+    }
+
+    fn prepared(&self, batch: Batch, axes: &Axes, stride: usize) -> Prepared {
+        let points = points(&batch.indices, axes);
         let scored = self.scored(&points);
-        let points = self.tensor(points);
+        let mut rest = batch.indices.as_slice();
+        let mut choose = Vec::new();
+        for size in &batch.groups {
+            let (group, others) = rest.split_at(*size);
+            choose.extend(group.iter().step_by(stride));
+            rest = others;
+        }
+        let choosing = self::points(&choose, axes);
+        Prepared { batch, points, choosing, scored }
+    }
+
+    /// Logits of a batch, a chunk behind the other.
+    fn launched(&mut self, prepared: &mut Prepared, part: Part) -> Result<Vec<Tensor<B, 3>>, ModelError> {
+        let queries = prepared.batch.indices.len();
+        let points = self.tensor(std::mem::take(&mut prepared.points));
         let mut logits = Vec::new();
-        for begin in (0..indices.len()).step_by(self.options.chunk) {
-            let count = self.options.chunk.min(indices.len() - begin);
+        for begin in (0..queries).step_by(self.options.chunk) {
+            let count = self.options.chunk.min(queries - begin);
             logits.push(self.geometry.logits(points.clone().narrow(1, begin, count), self.keys));
             self.tell(part.level, part.before + begin + count, part.all)?;
         }
-        collect(logits, scored, indices, values)
+        Ok(logits)
     }
 
-    /// Asks at groups of samples, each with the keys which every `stride`-th of it chooses.
-    pub fn ask_groups(
+    /// The same, each group with the keys that its own queries choose.
+    fn launched_in_groups(
         &mut self,
-        groups: &[Vec<u32>],
+        prepared: &mut Prepared,
         stride: usize,
-        point: &(impl Fn(u32) -> [f32; 3] + Sync),
         part: Part,
-        values: &mut [f32],
-    ) -> Result<(), ModelError> {
+    ) -> Result<Vec<Tensor<B, 3>>, ModelError> {
         let count = flash_key_count(self.keys.tokens());
-        let indices = groups.concat();
-        let samples: Vec<u32> = groups.iter().flat_map(|group| group.iter().step_by(stride)).copied().collect();
-        let samples = self.tensor(self::points(&samples, point));
-        let points = self::points(&indices, point);
-        let scored = self.scored(&points);
-        let points = self.tensor(points);
-        let sizes: Vec<usize> = groups.iter().map(Vec::len).collect();
-        let (mut at, mut sample) = (0, 0);
+        let points = self.tensor(std::mem::take(&mut prepared.points));
+        let choosing = self.tensor(std::mem::take(&mut prepared.choosing));
+        let sizes = &prepared.batch.groups;
+        let (mut at, mut chosen_by) = (0, 0);
         // The group that the chunk before ended in.
         let mut open: Option<(usize, ShapeKeys<B>)> = None;
         let mut logits = Vec::new();
-        for chunk in chunks_of_groups(&sizes, self.options.chunk) {
+        for chunk in chunks_of_groups(sizes, self.options.chunk) {
             let mut own = Vec::with_capacity(chunk.len());
             let new: Vec<_> =
                 chunk.iter().filter(|(group, _)| open.as_ref().is_none_or(|(open, _)| open != group)).collect();
@@ -86,9 +146,9 @@ impl<B: Kernels> Run<'_, '_, B> {
             let together = sampled.iter().sum();
             let chosen = match together {
                 0 => Vec::new(),
-                _ => self.geometry.select(samples.clone().narrow(1, sample, together), &sampled, self.keys, count),
+                _ => self.geometry.select(choosing.clone().narrow(1, chosen_by, together), &sampled, self.keys, count),
             };
-            sample += together;
+            chosen_by += together;
             let mut chosen = chosen.into_iter();
             for (group, queries) in chunk {
                 let keys = match open.take() {
@@ -104,7 +164,7 @@ impl<B: Kernels> Run<'_, '_, B> {
             at += queries;
             self.tell(part.level, part.before + at, part.all)?;
         }
-        collect(logits, scored, &indices, values)
+        Ok(logits)
     }
 
     /// What takes the network's place at points.
@@ -150,27 +210,17 @@ fn chunks_of_groups(sizes: &[usize], chunk: usize) -> Vec<Vec<(usize, usize)>> {
     chunks
 }
 
-/// Fetches logits, and puts them or what takes their place where they belong.
-fn collect<B: Backend>(
-    logits: Vec<Tensor<B, 3>>,
-    scored: Option<Vec<f32>>,
-    indices: &[u32],
-    values: &mut [f32],
-) -> Result<(), ModelError> {
-    if logits.is_empty() {
-        return Ok(());
-    }
-    let logits = read(Tensor::cat(logits, 1))?;
-    let logits = scored.as_ref().unwrap_or(&logits);
-    indices.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = *logit);
-    Ok(())
+/// Puts logits, or what takes their place, where they belong.
+fn put_away(prepared: &Prepared, logits: &[f32], values: &mut [f32]) {
+    let logits = prepared.scored.as_deref().unwrap_or(logits);
+    prepared.batch.indices.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = *logit);
 }
 
 /// Samples' coordinates, x, y and z behind one another.
-fn points(indices: &[u32], point: &(impl Fn(u32) -> [f32; 3] + Sync)) -> Vec<f32> {
+fn points(indices: &[u32], axes: &Axes) -> Vec<f32> {
     let mut points = vec![0f32; 3 * indices.len()];
     points.par_chunks_mut(3 * 1024).zip(indices.par_chunks(1024)).for_each(|(points, indices)| {
-        points.as_chunks_mut().0.iter_mut().zip(indices).for_each(|(to, index)| *to = point(*index));
+        points.as_chunks_mut().0.iter_mut().zip(indices).for_each(|(to, index)| *to = axes.point(*index));
     });
     points
 }

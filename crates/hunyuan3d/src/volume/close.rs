@@ -42,10 +42,17 @@ pub fn open_ends(volume: &Volume, asked: &Mask, coarse: &Volume, level: f32) -> 
 /// A finer level's samples, each with the coarse level's side, for those that will not be asked.
 pub fn sides(samples: usize, coarse: &Volume, level: f32) -> Vec<f32> {
     let mut values = vec![0f32; samples * samples * samples];
+    let n = coarse.samples;
     values.par_chunks_mut(samples * samples).enumerate().for_each(|(x, values)| {
-        for (index, value) in values.iter_mut().enumerate() {
-            let inside = coarse_side(coarse, level, [x, index / samples, index % samples]);
-            *value = level + if inside { FAR } else { -FAR };
+        for (y, row) in values.chunks_exact_mut(samples).enumerate() {
+            let at = |i: usize| (i / 2).min(n - 1);
+            let coarse = &coarse.values[(at(x) * n + at(y)) * n..][..n];
+            let side = |value: f32| level + if value >= level { FAR } else { -FAR };
+            let (pairs, rest) = row.as_chunks_mut::<2>();
+            let last = coarse[n - 1];
+            let each = coarse.iter().copied().chain(std::iter::repeat(last));
+            pairs.iter_mut().zip(each).for_each(|(pair, value)| *pair = [side(value); 2]);
+            rest.iter_mut().for_each(|value| *value = side(last));
         }
     });
     values

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
-use super::ask::{Part, Run};
+use super::ask::{Batch, Part, Run};
+use super::axes::Axes;
 use super::close::{open_ends, sides};
 use super::grid::{Mask, Volume};
 use super::refine::Groups;
@@ -133,56 +134,43 @@ fn levels(options: &VolumeOptions) -> Vec<usize> {
 }
 
 impl<B: Kernels> Run<'_, '_, B> {
-    /// Coordinates of a level's samples along an axis, as `numpy.linspace` gives them.
-    fn axis(&self, axis: usize, resolution: usize) -> Vec<f32> {
-        let [low, high] = self.options.bounds.map(|corner| f64::from(corner[axis]));
-        let step = (high - low) / resolution as f64;
-        (0..=resolution).map(|i| if i == resolution { high } else { low + i as f64 * step } as f32).collect()
-    }
-
     fn first_level(&mut self, resolution: usize) -> Result<Volume, ModelError> {
+        let axes = Axes::even(self.options.bounds, resolution);
         let samples = resolution + 1;
-        let axes: [Vec<f32>; 3] = std::array::from_fn(|axis| self.axis(axis, resolution));
         let count = samples * samples * samples;
-        let mut values = vec![f32::NAN; count];
-        let point = |index: u32| {
-            let index = index as usize;
-            [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
-        };
-        for before in (0..count).step_by(AT_ONCE) {
-            let indices: Vec<u32> = (before as u32..(before + AT_ONCE).min(count) as u32).collect();
-            self.ask(&indices, &point, Part { level: 0, before, all: count }, &mut values)?;
-        }
+        let batches = (0..count).step_by(AT_ONCE).map(|before| Batch {
+            indices: (before as u32..(before + AT_ONCE).min(count) as u32).collect(),
+            groups: Vec::new(),
+        });
+        let part = Part { level: 0, before: 0, all: count };
+        let values = self.ask(batches, &axes, 1, part, || vec![f32::NAN; count])?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
     fn first_level_in_blocks(&mut self, resolution: usize) -> Result<Volume, ModelError> {
+        let axes = Axes::even(self.options.bounds, resolution);
         let samples = resolution + 1;
-        let axes: [Vec<f32>; 3] = std::array::from_fn(|axis| self.axis(axis, resolution));
         let edge = samples / MINI_GRIDS;
         let count = samples * samples * samples;
-        let mut values = vec![f32::NAN; count];
-        let blocks = (0..MINI_GRIDS * MINI_GRIDS * MINI_GRIDS).map(|block| {
+        let blocks = MINI_GRIDS * MINI_GRIDS * MINI_GRIDS;
+        let of_block = |block| {
             let origin = [block / (MINI_GRIDS * MINI_GRIDS), block / MINI_GRIDS % MINI_GRIDS, block % MINI_GRIDS]
                 .map(|b| b * edge);
-            (0..edge * edge * edge)
-                .map(|i| {
-                    let at = [origin[0] + i / (edge * edge), origin[1] + i / edge % edge, origin[2] + i % edge];
-                    ((at[0] * samples + at[1]) * samples + at[2]) as u32
-                })
-                .collect()
-        });
-        let blocks: Vec<Vec<u32>> = blocks.collect();
-        let point = |index: u32| {
-            let index = index as usize;
-            [axes[0][index / (samples * samples)], axes[1][index / samples % samples], axes[2][index % samples]]
+            (0..edge * edge * edge).map(move |i| {
+                let at = [origin[0] + i / (edge * edge), origin[1] + i / edge % edge, origin[2] + i % edge];
+                ((at[0] * samples + at[1]) * samples + at[2]) as u32
+            })
         };
-        self.ask_groups(&blocks, MINI_GRID_STRIDE, &point, Part { level: 0, before: 0, all: count }, &mut values)?;
+        let batch =
+            Batch { indices: (0..blocks).flat_map(of_block).collect(), groups: vec![edge * edge * edge; blocks] };
+        let part = Part { level: 0, before: 0, all: count };
+        let values = self.ask([batch], &axes, MINI_GRID_STRIDE, part, || vec![f32::NAN; count])?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
     fn refine(&mut self, coarse: &Volume, resolution: usize, level: usize, last: bool) -> Result<Volume, ModelError> {
         let samples = resolution + 1;
+        let axes = Axes::spaced(self.options.bounds, resolution);
         let mut near = Mask::near_surface(&coarse.values, coarse.samples, self.options.level);
         if !last {
             near = near.dilated();
@@ -192,23 +180,26 @@ impl<B: Kernels> Run<'_, '_, B> {
             ask = ask.dilated();
         }
         // The coarse level's side first, and what is asked over it.
-        let values = match self.options.close {
-            true => sides(samples, coarse, self.options.level),
+        let (surface, close) = (self.options.level, self.options.close);
+        let begin = || match close {
+            true => sides(samples, coarse, surface),
             false => vec![f32::NAN; samples * samples * samples],
         };
-        let mut volume = Volume { samples, bounds: self.options.bounds, values };
         let mut indices = ask.indices();
-        let mut done = 0;
-        while !indices.is_empty() {
-            let all = done + indices.len();
-            self.ask_level(&indices, resolution, level, done, &mut volume.values)?;
-            done = all;
-            indices = Vec::new();
-            if self.options.close {
-                let more = open_ends(&volume, &ask, coarse, self.options.level);
-                indices = more.indices();
-                ask = ask.with(&more);
+        let mut part = Part { level, before: 0, all: indices.len() };
+        let values = self.ask_level(&indices, &axes, part, begin)?;
+        let mut volume = Volume { samples, bounds: self.options.bounds, values };
+        while self.options.close {
+            let more = open_ends(&volume, &ask, coarse, self.options.level);
+            part.before += indices.len();
+            indices = more.indices();
+            if indices.is_empty() {
+                break;
             }
+            part.all = part.before + indices.len();
+            let values = std::mem::take(&mut volume.values);
+            volume.values = self.ask_level(&indices, &axes, part, || values)?;
+            ask = ask.with(&more);
         }
         Ok(volume)
     }
@@ -217,35 +208,18 @@ impl<B: Kernels> Run<'_, '_, B> {
     fn ask_level(
         &mut self,
         indices: &[u32],
-        resolution: usize,
-        level: usize,
-        before: usize,
-        values: &mut [f32],
-    ) -> Result<(), ModelError> {
-        let samples = resolution + 1;
-        let [low, high] = self.options.bounds;
-        // In float32, index by spacing, as the reference has it.
-        let spacing: [f32; 3] =
-            std::array::from_fn(|axis| ((f64::from(high[axis]) - f64::from(low[axis])) / resolution as f64) as f32);
-        let point = |index: u32| -> [f32; 3] {
-            let index = index as usize;
-            let at = [index / (samples * samples), index / samples % samples, index % samples];
-            std::array::from_fn(|axis| at[axis] as f32 * spacing[axis] + low[axis])
-        };
-        let all = before + indices.len();
-        let mut done = before;
+        axes: &Axes,
+        part: Part,
+        begin: impl FnOnce() -> Vec<f32>,
+    ) -> Result<Vec<f32>, ModelError> {
         if self.options.method == Method::FlashVdm {
-            let groups = Groups::of(indices, point);
-            for batch in groups.batches(AT_ONCE) {
-                self.ask_groups(batch, GROUP_STRIDE, &point, Part { level, before: done, all }, values)?;
-                done += batch.iter().map(Vec::len).sum::<usize>();
-            }
-            return Ok(());
+            let groups = Groups::of(indices, axes);
+            let batches = groups
+                .batches(AT_ONCE)
+                .map(|groups| Batch { indices: groups.concat(), groups: groups.iter().map(Vec::len).collect() });
+            return self.ask(batches, axes, GROUP_STRIDE, part, begin);
         }
-        for batch in indices.chunks(AT_ONCE) {
-            self.ask(batch, &point, Part { level, before: done, all }, values)?;
-            done += batch.len();
-        }
-        Ok(())
+        let batches = indices.chunks(AT_ONCE).map(|batch| Batch { indices: batch.to_vec(), groups: Vec::new() });
+        self.ask(batches, axes, 1, part, begin)
     }
 }

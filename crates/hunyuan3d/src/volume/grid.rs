@@ -50,33 +50,33 @@ impl Mask {
     pub fn near_surface(values: &[f32], samples: usize, level: f32) -> Self {
         /// The reference's band around the surface, in logits.
         const BAND: f32 = 0.95;
-        let side = |value: f32| -> i8 {
-            let value = value - level;
-            i8::from(value > 0.0) - i8::from(value < 0.0)
-        };
-        let plane = samples * samples;
+        // NaN compares with nothing, and so is on no side, as in the reference.
+        let sides = [
+            Self::of(values, samples, |value| value - level < 0.0),
+            Self::of(values, samples, |value| value - level == 0.0),
+            Self::of(values, samples, |value| value - level > 0.0),
+        ];
+        let beside = [0, 1, 2].map(|side: usize| sides[side].dilated_by_faces());
+        let mut near = Self::of(values, samples, |value| (value - level).abs() < BAND);
+        for (side, own) in sides.into_iter().enumerate() {
+            let [other, another] = [(side + 1) % 3, (side + 2) % 3].map(|other| &beside[other].bits);
+            let others = other.par_iter().zip(another);
+            near.bits
+                .par_iter_mut()
+                .zip(&own.bits)
+                .zip(others)
+                .for_each(|((near, own), (other, another))| *near |= own & (other | another));
+        }
+        near
+    }
+
+    /// The samples whose values pass a test.
+    fn of(values: &[f32], samples: usize, test: impl Fn(f32) -> bool + Sync) -> Self {
         let mut mask = Self::empty(samples);
-        let words = mask.words;
-        mask.planes_mut().for_each(|(x, bits)| {
-            for index in 0..plane {
-                let at = x * plane + index;
-                let value = values[at];
-                if value.is_nan() {
-                    continue;
-                }
-                let (y, z) = (index / samples, index % samples);
-                let own = side(value);
-                // NaN compares with nothing, and so counts as the same side, as in the reference.
-                let differs =
-                    |inside: bool, other: usize| inside && !values[other].is_nan() && side(values[other]) != own;
-                let near = (value - level).abs() < BAND
-                    || differs(x > 0, at.wrapping_sub(plane))
-                    || differs(x + 1 < samples, at + plane)
-                    || differs(y > 0, at.wrapping_sub(samples))
-                    || differs(y + 1 < samples, at + samples)
-                    || differs(z > 0, at.wrapping_sub(1))
-                    || differs(z + 1 < samples, at + 1);
-                bits[y * words + z / 64] |= u64::from(near) << (z % 64);
+        let rows = mask.bits.par_chunks_mut(mask.words).zip(values.par_chunks(samples));
+        rows.for_each(|(bits, values)| {
+            for (word, values) in bits.iter_mut().zip(values.chunks(64)) {
+                *word = values.iter().enumerate().fold(0, |word, (z, value)| word | u64::from(test(*value)) << z);
             }
         });
         mask

@@ -4,6 +4,7 @@
 //! and lets neighbouring queries look at the few keys that matter to them. What was not asked is NaN.
 
 mod ask;
+mod axes;
 mod close;
 mod decode;
 mod grid;

@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::axes::Axes;
+
 /// Groups along an edge of the box around a level's queries.
 const GROUPS: usize = 6;
 
@@ -21,26 +23,33 @@ pub struct Groups {
 
 impl Groups {
     /// Groups samples by where they lie; within a group their order stays.
-    pub fn of(indices: &[u32], point: impl Fn(u32) -> [f32; 3] + Sync) -> Self {
+    pub fn of(indices: &[u32], axes: &Axes) -> Self {
         /// Samples that a thread takes at a time.
         const PIECE: usize = 1 << 16;
-        let whole = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
-        let join = |a: ([f32; 3], [f32; 3]), b: ([f32; 3], [f32; 3])| {
+        let whole = ([u32::MAX; 3], [0; 3]);
+        let join = |a: ([u32; 3], [u32; 3]), b: ([u32; 3], [u32; 3])| {
             (std::array::from_fn(|axis| a.0[axis].min(b.0[axis])), std::array::from_fn(|axis| a.1[axis].max(b.1[axis])))
         };
         let corners = |index: &u32| {
-            let p = point(*index);
-            (p, p)
+            let place = axes.place(*index);
+            (place, place)
         };
         let (low, high) = indices.par_iter().map(corners).reduce(|| whole, join);
-        let group = |index: u32| {
-            let p = point(index);
-            let cell = |axis: usize| {
-                let extent = high[axis] - low[axis];
-                let share = if extent > 0.0 { (p[axis] - low[axis]) / extent } else { 0.0 };
+        // What a place along an axis adds to a group's number; places beyond the box are never asked for.
+        let table = |axis: usize| -> Vec<u8> {
+            let weight = [GROUPS * GROUPS, GROUPS, 1][axis];
+            let corner = |place: u32| axes.coordinate(axis, place.min(axes.samples() - 1));
+            let (low, extent) = (corner(low[axis]), corner(high[axis]) - corner(low[axis]));
+            let cell = |place: u32| {
+                let share = if extent > 0.0 { (axes.coordinate(axis, place) - low) / extent } else { 0.0 };
                 ((share * (GROUPS as f32 - 0.001)).floor() as usize).min(GROUPS - 1)
             };
-            (cell(0) * GROUPS + cell(1)) * GROUPS + cell(2)
+            (0..axes.samples()).map(|place| (weight * cell(place)) as u8).collect()
+        };
+        let tables: [Vec<u8>; 3] = std::array::from_fn(table);
+        let group = |index: u32| -> usize {
+            let place = axes.place(index);
+            (0..3).map(|axis| usize::from(tables[axis][place[axis] as usize])).sum()
         };
         let pieces: Vec<Vec<Vec<u32>>> = indices
             .par_chunks(PIECE)
@@ -77,8 +86,8 @@ mod tests {
     #[test]
     fn every_query_is_in_one_group_and_in_order() {
         let indices: Vec<u32> = (0..1000).filter(|i| i % 3 != 0).collect();
-        let point = |i: u32| [(i / 100) as f32, (i / 10 % 10) as f32, (i % 10) as f32];
-        let groups = Groups::of(&indices, point);
+        let axes = Axes::even([[0.0; 3], [9.0; 3]], 9);
+        let groups = Groups::of(&indices, &axes);
         let mut all: Vec<u32> = groups.groups.iter().flatten().copied().collect();
         assert!(groups.groups.iter().all(|group| group.is_sorted()) && groups.groups.len() > 100);
         all.sort_unstable();
@@ -88,6 +97,6 @@ mod tests {
         let sizes = batches.iter().map(|batch| batch.iter().map(Vec::len).sum::<usize>());
         assert!(batches.len() > 3 && sizes.rev().skip(1).all(|size| (100..200).contains(&size)));
         // A flat set has no extent along an axis.
-        assert_eq!(Groups::of(&[5, 6], point).groups.iter().map(Vec::len).sum::<usize>(), 2);
+        assert_eq!(Groups::of(&[5, 6], &axes).groups.iter().map(Vec::len).sum::<usize>(), 2);
     }
 }
