@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use image::RgbaImage;
 use orfeas_contract::Provenance;
-use orfeas_field::{Bounds, Field, SparseGrid};
+use orfeas_field::{Bounds, Field};
 use orfeas_hunyuan3d::config::ModelConfig;
 use orfeas_hunyuan3d::memory::Budget;
 use orfeas_hunyuan3d::volume::{Method, Volume, VolumeOptions};
@@ -17,6 +17,7 @@ use orfeas_hunyuan3d::{
 
 use crate::fit::Fit;
 use crate::registry::RESOLUTION;
+use crate::sparse::sparse;
 use crate::{
     Batching, Ended, Engine, EngineError, EngineErrorKind, LoadProgress, LowVram, Observer, Picture, Request, Resume,
     Task,
@@ -167,9 +168,8 @@ impl Hunyuan3d {
     }
 
     /// The field of what came out.
-    fn field(&self, Prepared { shape, seed }: &Prepared, volume: &Volume) -> Result<Field, EngineError> {
-        let grid = SparseGrid::from_dense([volume.samples; 3], &volume.values, shape.volume.level)
-            .ok_or_else(|| EngineError::new(EngineErrorKind::Failed, "the volume has another size than asked for"))?;
+    fn field(&self, Prepared { shape, seed }: &Prepared, volume: &Volume) -> Field {
+        let grid = sparse(volume, shape.volume.level);
         let provenance = Provenance {
             engine: NAME.to_owned(),
             model: self.label.clone(),
@@ -181,7 +181,7 @@ impl Hunyuan3d {
             resolution: volume.samples as u32 - 1,
         };
         let [min, max] = volume.bounds;
-        Ok(Field { grid, bounds: Bounds { min, max }, provenance })
+        Field { grid, bounds: Bounds { min, max }, provenance }
     }
 }
 
@@ -235,7 +235,7 @@ impl Engine for Hunyuan3d {
         let prepared = self.prepare(picture, request)?;
         let volume =
             self.model.generate(&prepared.shape, &mut Watch(observer)).map_err(|error| engine_error(&error))?;
-        self.field(&prepared, &volume)
+        Ok(self.field(&prepared, &volume))
     }
 
     fn most_together(&self) -> usize {
@@ -270,7 +270,7 @@ impl Engine for Hunyuan3d {
         let mut jobs: Vec<_> = prepared.iter().zip(&mut watches).map(job).collect();
         self.model.generate_together(&mut jobs, &mut |job, made| {
             let volume = made.map_err(|error| engine_error(&error));
-            ended(places[job], volume.and_then(|volume| self.field(&prepared[job], &volume)));
+            ended(places[job], volume.map(|volume| self.field(&prepared[job], &volume)));
         });
     }
 }

@@ -11,6 +11,7 @@ mod hunyuan3d;
 pub mod inflate;
 mod noop;
 mod registry;
+mod sparse;
 
 pub use engine::{Ended, Engine, Observer, Picture, Request, Resume, Silent, Task};
 pub use error::{EngineError, EngineErrorKind};

@@ -170,7 +170,7 @@ pub fn trace<B: Kernels>(model: &Model<B>, request: &TraceRequest) -> Result<Tra
             trace.put(&format!("{name}_count"), &[1], vec![volume.evaluated() as f32]);
             trace.put(&format!("{name}_shape"), &[4], shape.iter().map(|n| *n as f32).collect());
         }
-        trace.put(name, &shape, volume.values);
+        trace.put(name, &shape, volume.dense());
     }
     Ok(trace)
 }
@@ -179,6 +179,6 @@ pub fn trace<B: Kernels>(model: &Model<B>, request: &TraceRequest) -> Result<Tra
 fn thinned(volume: &Volume, step: usize) -> (usize, Vec<f32>) {
     let n = volume.samples;
     let axis = || (0..n).step_by(step);
-    let values = axis().flat_map(|x| axis().flat_map(move |y| axis().map(move |z| (x * n + y) * n + z)));
-    (n.div_ceil(step), values.map(|index| volume.values[index]).collect())
+    let places = axis().flat_map(|x| axis().flat_map(move |y| axis().map(move |z| [x, y, z])));
+    (n.div_ceil(step), places.map(|place| volume.value(place)).collect())
 }

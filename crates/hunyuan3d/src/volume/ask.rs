@@ -6,6 +6,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::axes::Axes;
+use super::bricks::Bricks;
 use super::decode::{VolumeOptions, VolumeWatch};
 use super::refine::flash_key_count;
 use crate::ModelError;
@@ -46,11 +47,19 @@ pub(super) struct Batch {
 /// A batch whose points are known.
 struct Prepared {
     batch: Batch,
-    /// `[queries, 3]`, until it is launched.
+    /// `[queries, 3]`.
     points: Vec<f32>,
     /// `[queries that choose, 3]`, group behind group.
     choosing: Vec<f32>,
     /// What is returned in the network's place.
+    scored: Option<Vec<f32>>,
+}
+
+/// A batch that the device computes.
+struct Launched<B: Kernels> {
+    indices: Vec<u32>,
+    /// Chunk by chunk, `[1, queries, 1]`.
+    logits: Vec<Tensor<B, 3>>,
     scored: Option<Vec<f32>>,
 }
 
@@ -65,55 +74,39 @@ impl<B: Kernels> Run<'_, '_, B> {
         axes: &Axes,
         stride: usize,
         mut part: Part,
-        begin: impl FnOnce() -> Vec<f32>,
-    ) -> Result<Vec<f32>, ModelError> {
-        let mut batches = batches.into_iter();
-        let mut next = batches.next().map(|batch| self.prepared(batch, axes, stride));
-        let (mut begin, mut values) = (Some(begin), Vec::new());
-        let mut back: Option<(Prepared, Vec<f32>)> = None;
-        while let Some(mut prepared) = next {
-            let logits = if prepared.batch.groups.is_empty() {
-                self.launched(&mut prepared, part)?
-            } else {
-                self.launched_in_groups(&mut prepared, stride, part)?
-            };
-            part.before += prepared.batch.indices.len();
-            if let Some(begin) = begin.take() {
-                values = begin();
+        begin: impl FnOnce() -> Bricks,
+    ) -> Result<Bricks, ModelError> {
+        let mut batches = batches.into_iter().map(|batch| prepared(batch, axes, stride, self.options.score));
+        let first = batches.next();
+        let mut launched = first.map(|first| self.launched(first, stride, part)).transpose()?;
+        let mut values = begin();
+        while let Some(Launched { indices, logits, scored }) = launched {
+            let next = batches.next();
+            let logits = if logits.is_empty() { Vec::new() } else { read(Tensor::cat(logits, 1))? };
+            part.before += indices.len();
+            launched = next.map(|next| self.launched(next, stride, part)).transpose()?;
+            for (index, logit) in indices.into_iter().zip(scored.unwrap_or(logits)) {
+                values.set(axes.place(index).map(|at| at as usize), logit);
             }
-            if let Some((prepared, logits)) = back.take() {
-                put_away(&prepared, &logits, &mut values);
-            }
-            next = batches.next().map(|batch| self.prepared(batch, axes, stride));
-            back = Some((prepared, if logits.is_empty() { Vec::new() } else { read(Tensor::cat(logits, 1))? }));
-        }
-        if let Some(begin) = begin {
-            values = begin();
-        }
-        if let Some((prepared, logits)) = back {
-            put_away(&prepared, &logits, &mut values);
         }
         Ok(values)
     }
 
-    fn prepared(&self, batch: Batch, axes: &Axes, stride: usize) -> Prepared {
-        let points = points(&batch.indices, axes);
-        let scored = self.scored(&points);
-        let mut rest = batch.indices.as_slice();
-        let mut choose = Vec::new();
-        for size in &batch.groups {
-            let (group, others) = rest.split_at(*size);
-            choose.extend(group.iter().step_by(stride));
-            rest = others;
-        }
-        let choosing = self::points(&choose, axes);
-        Prepared { batch, points, choosing, scored }
+    /// Sends a batch to the device, which begins with it.
+    fn launched(&mut self, prepared: Prepared, stride: usize, part: Part) -> Result<Launched<B>, ModelError> {
+        let Prepared { batch: Batch { indices, groups }, points, choosing, scored } = prepared;
+        let points = self.tensor(points);
+        let logits = if groups.is_empty() {
+            self.chunks(points, part)?
+        } else {
+            self.chunks_in_groups(points, choosing, &groups, stride, part)?
+        };
+        Ok(Launched { indices, logits, scored })
     }
 
-    /// Logits of a batch, a chunk behind the other.
-    fn launched(&mut self, prepared: &mut Prepared, part: Part) -> Result<Vec<Tensor<B, 3>>, ModelError> {
-        let queries = prepared.batch.indices.len();
-        let points = self.tensor(std::mem::take(&mut prepared.points));
+    /// Logits of points, a chunk behind the other.
+    fn chunks(&mut self, points: Tensor<B, 3>, part: Part) -> Result<Vec<Tensor<B, 3>>, ModelError> {
+        let queries = points.dims()[1];
         let mut logits = Vec::new();
         for begin in (0..queries).step_by(self.options.chunk) {
             let count = self.options.chunk.min(queries - begin);
@@ -124,16 +117,16 @@ impl<B: Kernels> Run<'_, '_, B> {
     }
 
     /// The same, each group with the keys that its own queries choose.
-    fn launched_in_groups(
+    fn chunks_in_groups(
         &mut self,
-        prepared: &mut Prepared,
+        points: Tensor<B, 3>,
+        choosing: Vec<f32>,
+        sizes: &[usize],
         stride: usize,
         part: Part,
     ) -> Result<Vec<Tensor<B, 3>>, ModelError> {
         let count = flash_key_count(self.keys.tokens());
-        let points = self.tensor(std::mem::take(&mut prepared.points));
-        let choosing = self.tensor(std::mem::take(&mut prepared.choosing));
-        let sizes = &prepared.batch.groups;
+        let choosing = self.tensor(choosing);
         let (mut at, mut chosen_by) = (0, 0);
         // The group that the chunk before ended in.
         let mut open: Option<(usize, ShapeKeys<B>)> = None;
@@ -165,12 +158,6 @@ impl<B: Kernels> Run<'_, '_, B> {
             self.tell(part.level, part.before + at, part.all)?;
         }
         Ok(logits)
-    }
-
-    /// What takes the network's place at points.
-    fn scored(&self, points: &[f32]) -> Option<Vec<f32>> {
-        let score = self.options.score?;
-        Some(points.par_chunks_exact(3).map(|p| score([p[0], p[1], p[2]])).collect())
     }
 
     fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {
@@ -210,10 +197,19 @@ fn chunks_of_groups(sizes: &[usize], chunk: usize) -> Vec<Vec<(usize, usize)>> {
     chunks
 }
 
-/// Puts logits, or what takes their place, where they belong.
-fn put_away(prepared: &Prepared, logits: &[f32], values: &mut [f32]) {
-    let logits = prepared.scored.as_deref().unwrap_or(logits);
-    prepared.batch.indices.iter().zip(logits).for_each(|(index, logit)| values[*index as usize] = *logit);
+/// Finds a batch's points, and of each group every `stride`-th, which choose its keys.
+fn prepared(batch: Batch, axes: &Axes, stride: usize, score: Option<fn([f32; 3]) -> f32>) -> Prepared {
+    let points = points(&batch.indices, axes);
+    let scored = score.map(|score| points.par_chunks_exact(3).map(|p| score([p[0], p[1], p[2]])).collect());
+    let mut rest = batch.indices.as_slice();
+    let mut choose = Vec::new();
+    for size in &batch.groups {
+        let (group, others) = rest.split_at(*size);
+        choose.extend(group.iter().step_by(stride));
+        rest = others;
+    }
+    let choosing = self::points(&choose, axes);
+    Prepared { batch, points, choosing, scored }
 }
 
 /// Samples' coordinates, x, y and z behind one another.

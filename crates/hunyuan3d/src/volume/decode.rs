@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::ask::{Batch, Part, Run};
 use super::axes::Axes;
+use super::bricks::Bricks;
 use super::close::{open_ends, sides};
 use super::grid::{Mask, Volume};
 use super::refine::Groups;
@@ -143,7 +144,7 @@ impl<B: Kernels> Run<'_, '_, B> {
             groups: Vec::new(),
         });
         let part = Part { level: 0, before: 0, all: count };
-        let values = self.ask(batches, &axes, 1, part, || vec![f32::NAN; count])?;
+        let values = self.ask(batches, &axes, 1, part, || Bricks::uniform(samples, f32::NAN))?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
@@ -164,14 +165,14 @@ impl<B: Kernels> Run<'_, '_, B> {
         let batch =
             Batch { indices: (0..blocks).flat_map(of_block).collect(), groups: vec![edge * edge * edge; blocks] };
         let part = Part { level: 0, before: 0, all: count };
-        let values = self.ask([batch], &axes, MINI_GRID_STRIDE, part, || vec![f32::NAN; count])?;
+        let values = self.ask([batch], &axes, MINI_GRID_STRIDE, part, || Bricks::uniform(samples, f32::NAN))?;
         Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
     fn refine(&mut self, coarse: &Volume, resolution: usize, level: usize, last: bool) -> Result<Volume, ModelError> {
         let samples = resolution + 1;
         let axes = Axes::spaced(self.options.bounds, resolution);
-        let mut near = Mask::near_surface(&coarse.values, coarse.samples, self.options.level);
+        let mut near = Mask::near_surface(&coarse.values, self.options.level);
         if !last {
             near = near.dilated();
         }
@@ -183,7 +184,7 @@ impl<B: Kernels> Run<'_, '_, B> {
         let (surface, close) = (self.options.level, self.options.close);
         let begin = || match close {
             true => sides(samples, coarse, surface),
-            false => vec![f32::NAN; samples * samples * samples],
+            false => Bricks::uniform(samples, f32::NAN),
         };
         let mut indices = ask.indices();
         let mut part = Part { level, before: 0, all: indices.len() };
@@ -197,8 +198,7 @@ impl<B: Kernels> Run<'_, '_, B> {
                 break;
             }
             part.all = part.before + indices.len();
-            let values = std::mem::take(&mut volume.values);
-            volume.values = self.ask_level(&indices, &axes, part, || values)?;
+            volume.values = self.ask_level(&indices, &axes, part, || volume.values)?;
             ask = ask.with(&more);
         }
         Ok(volume)
@@ -210,8 +210,8 @@ impl<B: Kernels> Run<'_, '_, B> {
         indices: &[u32],
         axes: &Axes,
         part: Part,
-        begin: impl FnOnce() -> Vec<f32>,
-    ) -> Result<Vec<f32>, ModelError> {
+        begin: impl FnOnce() -> Bricks,
+    ) -> Result<Bricks, ModelError> {
         if self.options.method == Method::FlashVdm {
             let groups = Groups::of(indices, axes);
             let batches = groups

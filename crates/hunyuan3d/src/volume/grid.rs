@@ -2,22 +2,58 @@
 
 use rayon::prelude::*;
 
-/// Samples of a field on a cubic grid.
+use super::bricks::{Brick, Bricks};
+
+/// Samples of a field on a cubic grid: logits, positive inside; NaN where nothing was asked.
 #[derive(Clone, Debug)]
 pub struct Volume {
     /// Samples along an edge; a cell more than the resolution has.
     pub samples: usize,
     /// The first and last sample's coordinates, `[x, y, z]`.
     pub bounds: [[f32; 3]; 2],
-    /// `[samples; 3]`, x slowest: logits, positive inside; NaN where nothing was asked.
-    pub values: Vec<f32>,
+    pub(super) values: Bricks,
 }
 
 impl Volume {
-    /// Samples that were asked for.
+    /// A volume of all its samples, `[samples; 3]`, x slowest; none where there are not as many.
+    #[must_use]
+    pub fn from_dense(samples: usize, bounds: [[f32; 3]; 2], values: &[f32]) -> Option<Self> {
+        (samples > 0 && values.len() == samples.checked_pow(3)?).then(|| Self {
+            samples,
+            bounds,
+            values: Bricks::from_dense(samples, values),
+        })
+    }
+
+    /// A sample by its place along x, y and z.
+    #[must_use]
+    pub fn value(&self, place: [usize; 3]) -> f32 {
+        self.values.value(place)
+    }
+
+    /// The brick at a place along x, y and z, in [`crate::volume::BRICK_EDGE`] samples.
+    #[must_use]
+    pub fn brick(&self, place: [usize; 3]) -> &Brick {
+        self.values.brick(place)
+    }
+
+    /// All samples, `[samples; 3]`, x slowest.
+    #[must_use]
+    pub fn dense(&self) -> Vec<f32> {
+        let n = self.samples;
+        (0..n * n * n).into_par_iter().map(|i| self.value([i / (n * n), i / n % n, i % n])).collect()
+    }
+
+    /// Samples that were asked for, where nothing took the place of the others.
     #[must_use]
     pub fn evaluated(&self) -> usize {
-        self.values.par_iter().filter(|value| !value.is_nan()).count()
+        Mask::of(&self.values, |value| !value.is_nan()).indices().len()
+    }
+
+    /// Bytes that the samples take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.values.bytes()
     }
 }
 
@@ -47,17 +83,17 @@ impl Mask {
     /// nothing was asked, neither.
     ///
     /// The reference adds the level where it has to subtract it, which goes unnoticed at its default of 0.
-    pub fn near_surface(values: &[f32], samples: usize, level: f32) -> Self {
+    pub fn near_surface(values: &Bricks, level: f32) -> Self {
         /// The reference's band around the surface, in logits.
         const BAND: f32 = 0.95;
         // NaN compares with nothing, and so is on no side, as in the reference.
         let sides = [
-            Self::of(values, samples, |value| value - level < 0.0),
-            Self::of(values, samples, |value| value - level == 0.0),
-            Self::of(values, samples, |value| value - level > 0.0),
+            Self::of(values, |value| value - level < 0.0),
+            Self::of(values, |value| value - level == 0.0),
+            Self::of(values, |value| value - level > 0.0),
         ];
         let beside = [0, 1, 2].map(|side: usize| sides[side].dilated_by_faces());
-        let mut near = Self::of(values, samples, |value| (value - level).abs() < BAND);
+        let mut near = Self::of(values, |value| (value - level).abs() < BAND);
         for (side, own) in sides.into_iter().enumerate() {
             let [other, another] = [(side + 1) % 3, (side + 2) % 3].map(|other| &beside[other].bits);
             let others = other.par_iter().zip(another);
@@ -71,12 +107,15 @@ impl Mask {
     }
 
     /// The samples whose values pass a test.
-    fn of(values: &[f32], samples: usize, test: impl Fn(f32) -> bool + Sync) -> Self {
+    fn of(values: &Bricks, test: impl Fn(f32) -> bool + Sync) -> Self {
+        let samples = values.samples();
         let mut mask = Self::empty(samples);
-        let rows = mask.bits.par_chunks_mut(mask.words).zip(values.par_chunks(samples));
-        rows.for_each(|(bits, values)| {
-            for (word, values) in bits.iter_mut().zip(values.chunks(64)) {
-                *word = values.iter().enumerate().fold(0, |word, (z, value)| word | u64::from(test(*value)) << z);
+        let words = mask.words;
+        mask.planes_mut().for_each(|(x, bits)| {
+            for (y, row) in bits.chunks_exact_mut(words).enumerate() {
+                for (place, eight) in values.row_bits([x, y], &test).enumerate() {
+                    row[place / 8] |= u64::from(eight) << (8 * (place % 8));
+                }
             }
         });
         mask
@@ -255,19 +294,21 @@ mod tests {
     #[test]
     fn the_surface_is_where_the_side_changes_or_is_close() {
         let samples = 6;
-        let mut values: Vec<f32> = (0..216).map(|i| if i / 36 < 3 { -5.0 } else { 5.0 }).collect();
-        let mask = Mask::near_surface(&values, samples, 0.0);
+        let mut values = Bricks::uniform(samples, 5.0);
+        let places = || (0..216).map(|i| [i / 36, i / 6 % 6, i % 6]);
+        places().filter(|[x, _, _]| *x < 3).for_each(|place| values.set(place, -5.0));
+        let mask = Mask::near_surface(&values, 0.0);
         assert!(mask.indices().iter().copied().eq(72..144));
         // The band, and a level other than 0.
-        values[0] = 4.2;
-        let indices = Mask::near_surface(&values, samples, 4.0).indices();
+        values.set([0; 3], 4.2);
+        let indices = Mask::near_surface(&values, 4.0).indices();
         assert!(indices.contains(&0) && indices.contains(&1) && !indices.contains(&5));
         // What was not asked is no surface.
-        values.iter_mut().for_each(|v| {
-            if *v > 0.0 {
-                *v = f32::NAN
+        places().for_each(|place| {
+            if values.value(place) > 0.0 {
+                values.set(place, f32::NAN);
             }
         });
-        assert!(Mask::near_surface(&values, samples, 0.0).indices().is_empty());
+        assert!(Mask::near_surface(&values, 0.0).indices().is_empty());
     }
 }

@@ -5,12 +5,14 @@
 
 mod ask;
 mod axes;
+mod bricks;
 mod close;
 mod decode;
 mod grid;
 mod refine;
 
 pub use ask::GROUPS_AT_ONCE;
+pub use bricks::{BRICK_EDGE, Brick};
 pub use decode::{Method, VolumeOptions, VolumeWatch, decode};
 pub use grid::Volume;
 pub use refine::flash_key_count;

@@ -85,7 +85,7 @@ fn generate(model: &Cpu, request: &ShapeRequest) -> Volume {
 }
 
 fn bits(volume: &Volume) -> Vec<u32> {
-    volume.values.iter().map(|value| value.to_bits()).collect()
+    volume.dense().iter().map(|value| value.to_bits()).collect()
 }
 
 /// The shape tokens of a case's last latents.

@@ -169,7 +169,7 @@ fn any_number_of_steps() {
             let mut watch = Watch::default();
             let volume = model.generate(&request(&model, case, 2, steps), &mut watch).unwrap();
             assert_eq!(watch.count(Phase::Sample), steps as usize + 1, "{case} {steps}");
-            assert!(volume.values.iter().all(|value| value.is_finite()));
+            assert!(volume.dense().iter().all(|value| value.is_finite()));
         }
     }
 }

@@ -58,7 +58,7 @@ fn axis(volume: &Volume, axis: usize) -> Vec<f32> {
 /// Every sample's exact value.
 fn exact(volume: &Volume, score: Score) -> Vec<f32> {
     let [xs, ys, zs] = [0, 1, 2].map(|a| axis(volume, a));
-    let mut values = Vec::with_capacity(volume.values.len());
+    let mut values = Vec::with_capacity(volume.samples.pow(3));
     for x in xs {
         for y in &ys {
             values.extend(zs.iter().map(|z| score([x, *y, *z])));
@@ -75,12 +75,13 @@ fn filled(value: f32, exact: f32, level: f32) -> bool {
 /// No edge between an asked and a filled sample changes its side.
 fn assert_closed(what: &str, volume: &Volume, exact: &[f32], level: f32) {
     let n = volume.samples;
-    let filled = |index: usize| filled(volume.values[index], exact[index], level);
-    for (index, value) in volume.values.iter().enumerate() {
+    let values = volume.dense();
+    let filled = |index: usize| filled(values[index], exact[index], level);
+    for (index, value) in values.iter().enumerate() {
         assert!(value.is_finite(), "{what}: sample {index} has no side");
         let at = [index / (n * n), index / n % n, index % n];
         for (axis, step) in [n * n, n, 1].into_iter().enumerate().filter(|(axis, _)| at[*axis] + 1 < n) {
-            let other = volume.values[index + step];
+            let other = values[index + step];
             let open = filled(index) != filled(index + step) && (*value >= level) != (other >= level);
             assert!(!open, "{what}: the surface is open at {at:?} along {axis}: {value} {other}");
         }
@@ -93,7 +94,7 @@ fn assert_right(what: &str, options: &VolumeOptions) -> usize {
     let exact = exact(&volume, options.score.unwrap());
     assert_closed(what, &volume, &exact, level);
     let mut asked = 0;
-    for (index, (value, exact)) in volume.values.iter().zip(exact).enumerate() {
+    for (index, (value, exact)) in volume.dense().iter().zip(exact).enumerate() {
         // A lone level has its coordinates rounded another way.
         let near = (exact - level).abs() <= 1e-4;
         assert!(near || (*value >= level) == (exact >= level), "{what}: sample {index} is {value}, not {exact}");
@@ -225,8 +226,8 @@ fn the_reference_s_band_is_left_open() {
     // What `close` is for: without it the sheet has holes.
     let options = VolumeOptions { close: false, ..options(Method::Hierarchical, 128, sheet) };
     let volume = decode(&options);
-    let missed =
-        volume.values.iter().zip(exact(&volume, sheet)).filter(|(value, exact)| value.is_nan() && *exact > 0.0);
+    let values = volume.dense();
+    let missed = values.iter().zip(exact(&volume, sheet)).filter(|(value, exact)| value.is_nan() && *exact > 0.0);
     assert!(missed.count() > 0);
 }
 

@@ -56,8 +56,8 @@ fn watches<const N: usize>() -> [Watch; N] {
 
 fn assert_same(what: &str, alone: &Volume, batched: &Volume) {
     assert_eq!(alone.samples, batched.samples, "{what}");
-    let largest = alone.values.iter().fold(0f32, |most, value| most.max(value.abs()));
-    let apart = alone.values.iter().zip(&batched.values).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+    let largest = alone.dense().iter().fold(0f32, |most, value| most.max(value.abs()));
+    let apart = alone.dense().iter().zip(&batched.dense()).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
     assert!(largest > 0.0 && apart <= TOLERANCE * largest, "{what}: {apart} apart, of {largest}");
 }
 
@@ -81,7 +81,7 @@ fn each_is_what_it_is_by_itself() {
         }
         // Another's in its place would have been noticed.
         let distance =
-            |a: &Volume, b: &Volume| a.values.iter().zip(&b.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            |a: &Volume, b: &Volume| a.dense().iter().zip(&b.dense()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         let same_size = ShapeRequest { volume: requests[0].volume, ..requests[1].clone() };
         assert!(distance(&alone[0], &generate(&model, &same_size)) > 100.0 * TOLERANCE);
     }

@@ -17,7 +17,7 @@ fn chunks_do_not_show() {
         for chunk in [1000, 997, usize::MAX] {
             let parts = at(chunk);
             assert_eq!(parts.samples, whole.samples);
-            let far = parts.values.iter().zip(&whole.values).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+            let far = parts.dense().iter().zip(&whole.dense()).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
             assert!(far <= 1e-5, "{method:?} in chunks of {chunk}: {far}");
         }
     }
@@ -29,7 +29,7 @@ fn one_query_at_a_time() {
     let tokens = golden_tokens(&model, "vae_turbo");
     let at = |chunk| volume(&model, &tokens, &VolumeOptions { chunk, ..VolumeOptions::new(Method::Dense, 4) }).unwrap();
     let (one, all) = (at(1), at(125));
-    assert!(one.values.iter().zip(&all.values).all(|(a, b)| (a - b).abs() <= 1e-5));
+    assert!(one.dense().iter().zip(&all.dense()).all(|(a, b)| (a - b).abs() <= 1e-5));
 }
 
 /// A random network's field has islands smaller than a coarse cell, which nothing coarse can see. All that is promised
@@ -44,10 +44,11 @@ fn refined_is_the_dense_grid_but_for_whole_islands() {
     let closed = volume(&model, &tokens, &refined).unwrap();
     assert_eq!(closed.samples, dense.samples);
     let n = dense.samples;
-    let filled: Vec<bool> =
-        closed.values.iter().zip(&dense.values).map(|(a, b)| a.abs() == 1.0 && (a - b).abs() > 1e-4).collect();
+    assert!(closed.bytes() < 2 * dense.bytes() / 3, "{} bytes, densely {}", closed.bytes(), dense.bytes());
+    let (closed, dense) = (closed.dense(), dense.dense());
+    let filled: Vec<bool> = closed.iter().zip(&dense).map(|(a, b)| a.abs() == 1.0 && (a - b).abs() > 1e-4).collect();
     let (mut asked, mut missed) = (0, 0);
-    for (index, (a, b)) in closed.values.iter().zip(&dense.values).enumerate() {
+    for (index, (a, b)) in closed.iter().zip(&dense).enumerate() {
         if filled[index] {
             missed += usize::from((*a >= 0.0) != (*b >= 0.0));
         } else {
@@ -56,7 +57,7 @@ fn refined_is_the_dense_grid_but_for_whole_islands() {
         }
         let at = [index / (n * n), index / n % n, index % n];
         for (_, step) in [n * n, n, 1].into_iter().enumerate().filter(|(axis, _)| at[*axis] + 1 < n) {
-            let open = filled[index] != filled[index + step] && (*a >= 0.0) != (closed.values[index + step] >= 0.0);
+            let open = filled[index] != filled[index + step] && (*a >= 0.0) != (closed[index + step] >= 0.0);
             assert!(!open, "the surface is open at {at:?}");
         }
     }
@@ -74,15 +75,15 @@ fn another_box_is_another_place() {
     let part = VolumeOptions { bounds, ..VolumeOptions::new(Method::Dense, 8) };
     let part = volume(&model, &tokens, &part).unwrap();
     assert_eq!(part.bounds, bounds);
-    for (index, value) in part.values.iter().enumerate() {
+    for (index, value) in part.dense().iter().enumerate() {
         let at = [index / 81 + 8, index / 9 % 9 + 8, index % 9 + 8];
-        let other = whole.values[(at[0] * 17 + at[1]) * 17 + at[2]];
+        let other = whole.value(at);
         assert!((value - other).abs() <= 1e-4, "{at:?}: {value} {other}");
     }
     // A box of unequal sides.
     let bounds = [[-1.0, -0.5, 0.0], [1.0, 0.5, 0.25]];
     let flat = VolumeOptions { bounds, ..VolumeOptions::new(Method::Hierarchical, 16) };
-    assert_eq!(volume(&model, &tokens, &flat).unwrap().values.len(), 17 * 17 * 17);
+    assert_eq!(volume(&model, &tokens, &flat).unwrap().samples, 17);
 }
 
 #[test]
