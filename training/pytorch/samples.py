@@ -1,6 +1,7 @@
 """Shards of samples (crates/shapes/src/shard.rs) on a GPU, in their order, a window of them at a time."""
 
 import io
+import itertools
 import json
 import queue
 import struct
@@ -17,6 +18,8 @@ STEPS = 30_000.0
 DISTANCE_STEPS = 16_000.0
 STEEPNESS = 50.0
 PER_SHARD = 128
+# Seconds without a new shard after which nobody makes them any more.
+PATIENCE = 300
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 
@@ -46,7 +49,7 @@ def read_shard(path, side):
 
 
 class Samples:
-    """Samples on the device, filled from shards as they are written by `orfeas-train data`.
+    """Samples on the device, filled from shards as they are written by `orfeas-train data`, until it is left (`with`).
 
     Of `world` processes each keeps every `world`-th shard, and all draw alike from their own.
     """
@@ -60,10 +63,18 @@ class Samples:
         self.waited = 0.0
         self.ready = queue.Queue(16)
         self.pool = ThreadPoolExecutor(6)
-        last = -(-self._window(plan["steps"])[1] // PER_SHARD)
-        shards = range(self.end // PER_SHARD, last)
-        self.thread = threading.Thread(target=self._read, args=(Path(folder), shards, side), daemon=True)
-        self.thread.start()
+        self.closed = threading.Event()
+        # Without an end: how many steps there will be is known only while they run.
+        shards = itertools.count(self.end // PER_SHARD)
+        threading.Thread(target=self._read, args=(Path(folder), shards, side), daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Nobody waits for shards any more; the interpreter would at its end."""
+        self.closed.set()
+        self.pool.shutdown(wait=False, cancel_futures=True)
 
     def _window(self, step):
         """The samples that a step may choose from, counted in this process's own: from, and to before."""
@@ -74,23 +85,32 @@ class Samples:
         def one(index):
             path = shard_path(folder, index * self.world + self.rank)
             while not path.exists():
-                time.sleep(0.05)
+                if self.closed.wait(0.05):
+                    return None
             return read_shard(path, side)
 
         pending = []
-        for index in shards:
-            pending.append(self.pool.submit(one, index))
-            if len(pending) == 12:
-                self.ready.put(pending.pop(0).result())
-        for future in pending:
-            self.ready.put(future.result())
+        try:
+            for index in shards:
+                pending.append(self.pool.submit(one, index))
+                if len(pending) == 12:
+                    self.ready.put(pending.pop(0).result())
+        except Exception as error:  # Whoever waits for samples is to hear of it.
+            if not self.closed.is_set():
+                self.ready.put(error)
 
     def batch(self, step):
         """A step's pictures `[batch, 3, side, side]`, points `[batch, points, 3]` and occupancy `[batch, points]`."""
         begin, end = self._window(step)
         while self.end < end:
             started = time.monotonic()
-            parts = [torch.from_numpy(part).to(self.device) for part in self.ready.get()]
+            try:
+                read = self.ready.get(timeout=PATIENCE)
+            except queue.Empty:
+                raise SystemExit(f"no shard came for {PATIENCE} s: are samples being made?") from None
+            if isinstance(read, Exception):
+                raise read
+            parts = [torch.from_numpy(part).to(self.device) for part in read]
             self.waited += time.monotonic() - started
             if self.ring is None:
                 self.ring = [torch.empty((self.size, *part.shape[1:]), dtype=part.dtype, device=self.device) for part in parts]

@@ -72,13 +72,14 @@ def arguments():
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--fit", action="store_true", help="as many steps as the minutes hold")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--optimiser", choices=["adamw", "muon"], default="adamw")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--no-graph", action="store_true", help="launch each kernel of a step by itself")
     parser.add_argument("--log-every", type=int, default=100)
     parser.add_argument("--judge-every", type=int, default=2000)
     parser.add_argument("--save-every", type=int, default=5000)
     for name, kind, value in [
-        ("optimiser", str, "adamw"), ("muon-ratio", float, 2.0), ("steps", int, 50_000), ("batch", int, 128), ("points", int, 2048), ("learning-rate", float, 4e-4),
+        ("muon-ratio", float, 2.0), ("steps", int, 50_000), ("batch", int, 128), ("points", int, 2048), ("learning-rate", float, 4e-4),
         ("warm-up", int, 1000), ("down", float, 0.3), ("weight-decay", float, 0.01), ("clip", float, 1.0),
         ("mean-decay", float, 0.9995), ("first-samples", int, 4096), ("window", int, 131_072), ("reuse", int, 32), ("colours", int, 1),
         ("seed", int, 7),
@@ -122,16 +123,22 @@ def main():
         kept = torch.load(state, map_location=device, weights_only=True)
         if kept["plan"] | {"steps": plan["steps"], "down": plan["down"]} != plan:
             raise SystemExit(f"{state} is of another plan: {kept['plan']}")
+        if kept.get("places") != layout.places:
+            raise SystemExit(f"{state} keeps its weights in another order: go on from {options.folder / 'model'} with --begin {kept['step']}")
         step, since = kept["step"], kept["since"]
         optimiser.resume(kept["optimiser"])
         for target, name in [(weights, "weights"), (mean, "mean"), (copies, "weights")]:
             target.copy_(kept[name])
+        del kept
 
     samples = Samples(options.data, plan, step, side, device, rank, world)
     judged = {folder.name: Judged(folder, side, device) for folder in options.judge if rank == 0}
 
     def save():
-        kept = {"plan": plan, "step": step, "since": since, "weights": weights, "mean": mean, "optimiser": optimiser.state()}
+        if not weights.isfinite().all():
+            raise SystemExit("the weights are no numbers any more; what was saved before stays")
+        kept = {"plan": plan, "step": step, "since": since, "places": layout.places}
+        kept |= {"weights": weights, "mean": mean, "optimiser": optimiser.state()}
         torch.save(kept, state.with_suffix(".tmp"))
         state.with_suffix(".tmp").rename(state)
         export(layout.views(mean), options.first, options.folder / "model")
@@ -176,44 +183,45 @@ def main():
 
     paced, guidance, learned = [], torch.ones((), device=device), None
     total, count, began, last = torch.zeros((), device=device), 0, time.monotonic(), time.monotonic()
-    while step < plan["steps"] and (step % 20 > 0 or goes_on()):
-        random = torch.Generator(device).manual_seed(plan["seed"] + step)
-        guidance.copy_(torch.rand((), generator=random, device=device).mul(9).add(1))
-        read = samples.batch(step)
-        if not places:
-            places.extend(part.clone() for part in read)
-        for place, part in zip(places, read):
-            place.copy_(part)
-        first = learned is None
-        if first:
-            learned = learn if options.no_graph or device.type != "cuda" else captured(learn)
-        learned()
-        # Said at once, and not when the minutes are gone.
-        if first and not gradient.isfinite().all():
-            raise SystemExit("the first gradient is not finite: try --no-graph, then --no-compile")
-        if world > 1:
-            dist.all_reduce(gradient)
-            gradient /= world
-        loss, slope = gradient[-1].clone(), gradient[:-1]
-        slope.mul_((plan["clip"] / (slope.norm() + 1e-6)).clamp(max=1.0))
-        optimiser.step(weights, slope, rate(plan, step, since))
-        mean.lerp_(weights, 1.0 - min(plan["mean_decay"], (1 + step) / (10 + step)))
-        with torch.no_grad():
-            copies.copy_(weights)
-        total, count, step = total + loss, count + 1, step + 1
-        if rank > 0:
-            continue
-        if step % options.log_every == 0 or step == plan["steps"]:
-            value, seconds = total.item() / count, (time.monotonic() - last) / count
-            if not math.isfinite(value):
-                raise SystemExit(f"the loss became {value}: a lower learning rate may mend that")
-            made = samples.end * world
-            say({"step": step, "loss": value, "rate": rate(plan, step, since), "seconds": seconds, "samples": made, "waited": samples.waited})
-            total, count, last = torch.zeros((), device=device), 0, time.monotonic()
-        if judged and (step % options.judge_every == 0 or step == plan["steps"]):
-            judge()
-        if step % options.save_every == 0:
-            save()
+    with samples:
+        while step < plan["steps"] and (step % 20 > 0 or goes_on()):
+            random = torch.Generator(device).manual_seed(plan["seed"] + step)
+            guidance.copy_(torch.rand((), generator=random, device=device).mul(9).add(1))
+            read = samples.batch(step)
+            if not places:
+                places.extend(part.clone() for part in read)
+            for place, part in zip(places, read):
+                place.copy_(part)
+            first = learned is None
+            if first:
+                learned = learn if options.no_graph or device.type != "cuda" else captured(learn)
+            learned()
+            if world > 1:
+                dist.all_reduce(gradient)
+                gradient /= world
+            # Said at once, and not when the minutes are gone. Summed up it is the same to all processes, which so end together.
+            if first and not gradient.isfinite().all():
+                raise SystemExit("the first gradient is not finite: try --no-graph, then --no-compile")
+            loss, slope = gradient[-1].clone(), gradient[:-1]
+            slope.mul_((plan["clip"] / (slope.norm() + 1e-6)).clamp(max=1.0))
+            optimiser.step(weights, slope, rate(plan, step, since))
+            mean.lerp_(weights, 1.0 - min(plan["mean_decay"], (1 + step) / (10 + step)))
+            with torch.no_grad():
+                copies.copy_(weights)
+            total, count, step = total + loss, count + 1, step + 1
+            if rank > 0:
+                continue
+            if step % options.log_every == 0 or step == plan["steps"]:
+                value, seconds = total.item() / count, (time.monotonic() - last) / count
+                if not math.isfinite(value):
+                    raise SystemExit(f"the loss became {value}: a lower learning rate may mend that")
+                made = samples.end * world
+                say({"step": step, "loss": value, "rate": rate(plan, step, since), "seconds": seconds, "samples": made, "waited": samples.waited})
+                total, count, last = torch.zeros((), device=device), 0, time.monotonic()
+            if judged and (step % options.judge_every == 0 or step == plan["steps"]):
+                judge()
+            if step % options.save_every == 0:
+                save()
     if rank == 0:
         save()
         print(f"{step} steps are done; the model is in {options.folder / 'model'}")

@@ -24,9 +24,11 @@ class Layout:
     def __init__(self, shapes, muon):
         matrix = {name: len(shape) > 1 and name.endswith(".weight") for name, shape in shapes.items()}
         mixing = [name for name in shapes if muon and matrix[name] and not any(part in name for part in APART)]
-        mixing.sort(key=lambda name: shapes[name])
         decayed = [name for name in shapes if matrix[name] and name not in mixing]
         others = [name for name in shapes if not matrix[name]]
+        # By name, so that the order in a file does not matter.
+        for names in (mixing, decayed, others):
+            names.sort(key=lambda name: (tuple(shapes[name]) if names is mixing else (), name))
         self.places, self.shapes, self.groups, end = {}, {}, {}, 0
         for name in mixing + decayed + others:
             shape, count = tuple(shapes[name]), torch.Size(shapes[name]).numel()

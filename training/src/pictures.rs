@@ -4,18 +4,21 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context;
-use image::{Rgb, RgbImage, imageops};
-use orfeas_contract::BackgroundRemoval;
+use image::imageops::{self, FilterType};
+use image::{Rgb, RgbImage, RgbaImage};
+use orfeas_contract::{BackgroundRemoval, PrintReport};
 use orfeas_engine::{Engine, Picture, Request, Silent};
-use orfeas_surface::{FinishOptions, RenderOptions};
+use orfeas_surface::{FinishOptions, Mesh, RenderOptions};
 use orfeas_vision::{GraphCutMatting, Limits};
 
-/// Cuts out, generates and finishes each picture as the pipeline does, and draws them, `columns` beside one another: the picture as
-/// the engine sees it, the mesh from the front, from between and from the side.
+/// Cuts out, generates and finishes each picture as the pipeline does, and draws them, at most `columns` beside one another: the
+/// picture as the engine sees it, the mesh from the front, from between and from the side. Where no mesh comes of it, that is said and
+/// its place stays empty.
 ///
 /// # Errors
-/// A file that is no picture, a picture that shows nothing, or the engine's own.
+/// A file that is no picture, or a picture that shows nothing.
 pub fn draw(engine: &mut dyn Engine, paths: &[PathBuf], side: u32, columns: u32) -> anyhow::Result<RgbImage> {
+    let columns = columns.clamp(1, paths.len().max(1) as u32);
     let rows = (paths.len() as u32).div_ceil(columns);
     let mut sheet = RgbImage::from_pixel(columns * 4 * side, rows * side, Rgb([255; 3]));
     for (index, path) in (0..).zip(paths) {
@@ -26,25 +29,34 @@ pub fn draw(engine: &mut dyn Engine, paths: &[PathBuf], side: u32, columns: u32)
         let prepared =
             orfeas_vision::prepare(&bytes, &Limits::default(), BackgroundRemoval::Auto, &GraphCutMatting::default())
                 .with_context(of)?;
-        let seen = image::load_from_memory(&prepared.png)?.into_rgba8();
-        let picture = Picture::new(seen.width(), seen.height(), seen.as_raw().clone())?;
-        let field = engine.generate(&picture, &Request::default(), &mut Silent).with_context(of)?;
-        let (mesh, report) =
-            orfeas_surface::finish(&field, &FinishOptions::default(), &mut |_| {}, &|| false).with_context(of)?;
-        let seconds = began.elapsed().as_secs_f64();
-        println!(
-            "{:<32} {seconds:>6.2} s {:>8} triangles, {} component(s), watertight: {}",
-            path.file_name().unwrap_or_default().to_string_lossy(),
-            report.triangles,
-            report.components,
-            report.watertight
-        );
-        let shown = imageops::resize(&seen, side, side, imageops::FilterType::Triangle);
-        crate::sheet::paste(&mut sheet, &shown, left, top);
-        let views = orfeas_surface::render(&mesh, &RenderOptions::sheet(side))?;
-        imageops::replace(&mut sheet, &views, i64::from(left + side), i64::from(top));
+        let seen = image::load_from_memory(&prepared.png).with_context(of)?.into_rgba8();
+        // It is composed on white already, and alpha is its mask.
+        let shown =
+            imageops::resize(&image::DynamicImage::from(seen.clone()).into_rgb8(), side, side, FilterType::Triangle);
+        imageops::replace(&mut sheet, &shown, i64::from(left), i64::from(top));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match made(engine, &seen) {
+            Ok((mesh, report)) => {
+                println!(
+                    "{name:<32} {:>6.2} s {:>8} triangles, {} component(s), watertight: {}",
+                    began.elapsed().as_secs_f64(),
+                    report.triangles,
+                    report.components,
+                    report.watertight
+                );
+                let views = orfeas_surface::render(&mesh, &RenderOptions::sheet(side)).with_context(of)?;
+                imageops::replace(&mut sheet, &views, i64::from(left + side), i64::from(top));
+            }
+            Err(error) => println!("{name:<32} no mesh: {error:#}"),
+        }
     }
     Ok(sheet)
+}
+
+fn made(engine: &mut dyn Engine, seen: &RgbaImage) -> anyhow::Result<(Mesh, PrintReport)> {
+    let picture = Picture::new(seen.width(), seen.height(), seen.as_raw().clone())?;
+    let field = engine.generate(&picture, &Request::default(), &mut Silent)?;
+    Ok(orfeas_surface::finish(&field, &FinishOptions::default(), &mut |_| {}, &|| false)?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use orfeas_hunyuan3d::volume::{BRICK_EDGE, Brick, Volume};
 /// A brick becomes a block.
 const _: () = assert!(BLOCK_EDGE == BRICK_EDGE);
 
-/// A volume as a field has it: relative to the level, dense near the surface only.
+/// A volume as a field has it: relative to the level, dense near the surface only. The volume is a closed one, where every sample has a
+/// side and none is NaN.
 pub(crate) fn sparse(volume: &Volume, level: f32) -> SparseGrid {
     let last = volume.samples - 1;
     SparseGrid::from_blocks([volume.samples; 3], |origin, halo| {
@@ -17,6 +18,7 @@ pub(crate) fn sparse(volume: &Volume, level: f32) -> SparseGrid {
             let within = [i / (HALO_EDGE * HALO_EDGE), i / HALO_EDGE % HALO_EDGE, i % HALO_EDGE];
             let place = std::array::from_fn(|axis| (origin[axis] + within[axis]).saturating_sub(1).min(last));
             *value = volume.value(place) - level;
+            debug_assert!(!value.is_nan(), "a sample without a side at {place:?}");
         }
         BlockState::Dense
     })
@@ -30,7 +32,7 @@ fn far_from_surface(volume: &Volume, origin: [usize; 3], level: f32) -> Option<B
         let place =
             std::array::from_fn(|axis| (origin[axis] / BRICK_EDGE + step[axis]).saturating_sub(1).min(bricks - 1));
         match volume.brick(place) {
-            Brick::Uniform(value) => Some(*value >= level),
+            Brick::Uniform(value) => Some((*value - level).is_sign_positive()),
             Brick::Stored(_) => None,
         }
     };

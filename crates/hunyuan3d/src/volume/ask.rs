@@ -67,7 +67,8 @@ impl<B: Kernels> Run<'_, '_, B> {
     /// Asks at samples, batch by batch. `begin` gives the values that what is asked is put over. Of each group every `stride`-th query
     /// chooses its keys.
     ///
-    /// What the host has to do (points of the next batch, putting away the one before, `begin`) it does while the device computes.
+    /// Points of the next batch, putting away the one before and `begin` are done while the device computes. Launching is not: a read waits for
+    /// all that was launched before it.
     pub fn ask(
         &mut self,
         batches: impl IntoIterator<Item = Batch>,

@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::bricks::{Brick, Bricks};
 
-/// Samples of a field on a cubic grid: logits, positive inside; NaN where nothing was asked.
+/// Samples of a field on a cubic grid: logits, positive inside. Where nothing was asked a side stands for them, or, in a volume that is not
+/// closed, NaN.
 #[derive(Clone, Debug)]
 pub struct Volume {
     /// Samples along an edge; a cell more than the resolution has.
@@ -31,7 +32,8 @@ impl Volume {
         self.values.value(place)
     }
 
-    /// The brick at a place along x, y and z, in [`crate::volume::BRICK_EDGE`] samples.
+    /// The brick at a place along x, y and z, counted in bricks of [`crate::volume::BRICK_EDGE`] samples; those of a row that ends with the
+    /// grid belong to it, further ones do not exist.
     #[must_use]
     pub fn brick(&self, place: [usize; 3]) -> &Brick {
         self.values.brick(place)
@@ -47,7 +49,7 @@ impl Volume {
     /// Samples that were asked for, where nothing took the place of the others.
     #[must_use]
     pub fn evaluated(&self) -> usize {
-        Mask::of(&self.values, |value| !value.is_nan()).indices().len()
+        Mask::of(&self.values, |value| !value.is_nan()).bits.par_iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// Bytes that the samples take.

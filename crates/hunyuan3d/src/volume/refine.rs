@@ -1,4 +1,4 @@
-//! What refinement needs besides the grid: FlashVDM's groups, and the ends of a surface that a band missed.
+//! FlashVDM's groups of queries, and how many keys each keeps.
 
 use rayon::prelude::*;
 
@@ -38,6 +38,7 @@ impl Groups {
         // What a place along an axis adds to a group's number; places beyond the box are never asked for.
         let table = |axis: usize| -> Vec<u8> {
             let weight = [GROUPS * GROUPS, GROUPS, 1][axis];
+            // Of no query at all there is no least place.
             let corner = |place: u32| axes.coordinate(axis, place.min(axes.samples() - 1));
             let (low, extent) = (corner(low[axis]), corner(high[axis]) - corner(low[axis]));
             let cell = |place: u32| {

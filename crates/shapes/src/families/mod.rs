@@ -169,7 +169,7 @@ impl Family {
         self.weight > 1
     }
 
-    /// The object of a seed. A random composition of which nothing is left is made anew, with further random numbers.
+    /// The object of a seed. One of which nothing is left, as happens to random compositions, is made anew with further random numbers.
     #[must_use]
     pub fn solid(&self, seed: u64) -> Solid {
         let first = Solid::new((self.make)(&mut Rng::new(self.name, &[seed])));
