@@ -204,6 +204,15 @@ fn three_levels() {
 }
 
 #[test]
+fn what_is_far_from_the_surface_takes_no_room() {
+    for method in [Method::Hierarchical, Method::FlashVdm] {
+        let volume = decode(&options(method, 192, sphere));
+        let dense = volume.samples.pow(3) * size_of::<f32>();
+        assert!(volume.bytes() < dense / 2, "{method:?}: {} bytes, densely {dense}", volume.bytes());
+    }
+}
+
+#[test]
 fn levels_other_than_zero() {
     for level in [-30.0, 2.5, 17.0] {
         for (name, score) in [("sphere", sphere as Score), ("in a corner", corner)] {
