@@ -99,7 +99,7 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --release --locked -p orfeas-cli -p orfeas-hunyuan3d -p orfeas-training --features cuda -- -D warnings
+	$(CARGO) clippy --release --locked -p orfeas-cli -p orfeas-hunyuan3d -p orfeas-training --all-targets --features cuda -- -D warnings
 
 licences: ## Licences and bans of all dependencies
 	$(PYTHON) .ci/licences.py
