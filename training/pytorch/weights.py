@@ -26,24 +26,26 @@ class Layout:
         mixing = [name for name in shapes if muon and matrix[name] and not any(part in name for part in APART)]
         decayed = [name for name in shapes if matrix[name] and name not in mixing]
         others = [name for name in shapes if not matrix[name]]
+        self.places, self.shapes, self.groups, self.size = {}, {name: tuple(shape) for name, shape in shapes.items()}, {}, 0
         # By name, so that the order in a file does not matter.
-        for names in (mixing, decayed, others):
-            names.sort(key=lambda name: (tuple(shapes[name]) if names is mixing else (), name))
-        self.places, self.shapes, self.groups, end = {}, {}, {}, 0
-        for name in mixing + decayed + others:
-            shape, count = tuple(shapes[name]), torch.Size(shapes[name]).numel()
-            if name in mixing and count % ALIGNED:
-                raise ValueError(f"{name} of {shape} would leave gaps between matrices of a shape")
-            if name in mixing:
-                first, many = self.groups.get(shape, (end, 0))
-                self.groups[shape] = (first, many + 1)
-            self.places[name], self.shapes[name] = (end, count), shape
-            end += -(-count // ALIGNED) * ALIGNED
-            if name == (mixing or [None])[-1]:
-                self.muon_end = end
-            if name == (mixing + decayed)[-1]:
-                self.decayed_end = end
-        self.muon_end, self.size = self.muon_end if mixing else 0, end
+        for name in sorted(mixing, key=lambda name: (self.shapes[name], name)):
+            begin, count = self._append(name)
+            if count % ALIGNED:
+                raise ValueError(f"{name} of {self.shapes[name]} would leave gaps between matrices of a shape")
+            first, many = self.groups.get(self.shapes[name], (begin, 0))
+            self.groups[self.shapes[name]] = (first, many + 1)
+        self.muon_end = self.size
+        for name in sorted(decayed):
+            self._append(name)
+        self.decayed_end = self.size
+        for name in sorted(others):
+            self._append(name)
+
+    def _append(self, name):
+        place = (self.size, torch.Size(self.shapes[name]).numel())
+        self.places[name] = place
+        self.size += -(-place[1] // ALIGNED) * ALIGNED
+        return place
 
     def views(self, vector):
         """Name → parameter, in the vector's memory."""

@@ -192,7 +192,7 @@ fn main() -> anyhow::Result<()> {
                     resolution.unwrap_or(orfeas_engine::Inflate::DEFAULT_RESOLUTION),
                 )?),
             };
-            sheet::write(&pictures::draw(engine.as_mut(), &pictures, side, columns.max(1))?, &out)?;
+            sheet::write(&pictures::draw(engine.as_mut(), &pictures, side, columns)?, &out)?;
         }
         #[cfg(feature = "engines")]
         Command::Train(arguments) => arguments.run()?,

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use anyhow::Context;
 use image::imageops::{self, FilterType};
-use image::{Rgb, RgbImage, RgbaImage};
-use orfeas_contract::{BackgroundRemoval, PrintReport};
+use image::{Rgb, RgbImage};
+use orfeas_contract::BackgroundRemoval;
 use orfeas_engine::{Engine, Picture, Request, Silent};
-use orfeas_surface::{FinishOptions, Mesh, RenderOptions};
 use orfeas_vision::{GraphCutMatting, Limits};
+
+use crate::sheet::{finished, paste_views};
 
 /// Cuts out, generates and finishes each picture as the pipeline does, and draws them, at most `columns` beside one another: the
 /// picture as the engine sees it, the mesh from the front, from between and from the side. Where no mesh comes of it, that is said and
@@ -29,13 +30,14 @@ pub fn draw(engine: &mut dyn Engine, paths: &[PathBuf], side: u32, columns: u32)
         let prepared =
             orfeas_vision::prepare(&bytes, &Limits::default(), BackgroundRemoval::Auto, &GraphCutMatting::default())
                 .with_context(of)?;
-        let seen = image::load_from_memory(&prepared.png).with_context(of)?.into_rgba8();
+        let seen = image::load_from_memory(&prepared.png).with_context(of)?;
         // It is composed on white already, and alpha is its mask.
-        let shown =
-            imageops::resize(&image::DynamicImage::from(seen.clone()).into_rgb8(), side, side, FilterType::Triangle);
+        let shown = imageops::resize(&seen.to_rgb8(), side, side, FilterType::Triangle);
         imageops::replace(&mut sheet, &shown, i64::from(left), i64::from(top));
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        match made(engine, &seen) {
+        let picture = Picture::new(seen.width(), seen.height(), seen.into_rgba8().into_raw()).with_context(of)?;
+        let field = engine.generate(&picture, &Request::default(), &mut Silent);
+        match field.map_err(anyhow::Error::from).and_then(|field| Ok(finished(&field)?)) {
             Ok((mesh, report)) => {
                 println!(
                     "{name:<32} {:>6.2} s {:>8} triangles, {} component(s), watertight: {}",
@@ -44,19 +46,12 @@ pub fn draw(engine: &mut dyn Engine, paths: &[PathBuf], side: u32, columns: u32)
                     report.components,
                     report.watertight
                 );
-                let views = orfeas_surface::render(&mesh, &RenderOptions::sheet(side)).with_context(of)?;
-                imageops::replace(&mut sheet, &views, i64::from(left + side), i64::from(top));
+                paste_views(&mut sheet, &mesh, side, left + side, top).with_context(of)?;
             }
             Err(error) => println!("{name:<32} no mesh: {error:#}"),
         }
     }
     Ok(sheet)
-}
-
-fn made(engine: &mut dyn Engine, seen: &RgbaImage) -> anyhow::Result<(Mesh, PrintReport)> {
-    let picture = Picture::new(seen.width(), seen.height(), seen.as_raw().clone())?;
-    let field = engine.generate(&picture, &Request::default(), &mut Silent)?;
-    Ok(orfeas_surface::finish(&field, &FinishOptions::default(), &mut |_| {}, &|| false)?)
 }
 
 #[cfg(test)]

@@ -64,12 +64,38 @@ pub fn predicted(
         for (place, (azimuth, elevation)) in [(0.0, 8.0), (35.0, 20.0), (90.0, 8.0)].into_iter().enumerate() {
             paste(&mut sheet, &render_plain(&solid, azimuth, elevation, side), (1 + place as u32) * side, top);
         }
-        let finish = orfeas_surface::FinishOptions::default();
-        let Ok((mesh, _)) = orfeas_surface::finish(&field, &finish, &mut |_| {}, &|| false) else { continue };
-        let views = orfeas_surface::render(&mesh, &orfeas_surface::RenderOptions::sheet(side))?;
-        image::imageops::replace(&mut sheet, &views, i64::from(4 * side), i64::from(top));
+        let Ok((mesh, _)) = finished(&field) else { continue };
+        paste_views(&mut sheet, &mesh, side, 4 * side, top)?;
     }
     Ok(sheet)
+}
+
+/// The mesh of a field as the product makes it.
+///
+/// # Errors
+/// A field without an inside.
+#[cfg(feature = "engines")]
+pub fn finished(
+    field: &orfeas_field::Field,
+) -> Result<(orfeas_surface::Mesh, orfeas_contract::PrintReport), orfeas_surface::SurfaceError> {
+    orfeas_surface::finish(field, &orfeas_surface::FinishOptions::default(), &mut |_| {}, &|| false)
+}
+
+/// Puts a mesh onto a sheet: from the front, from between and from the side.
+///
+/// # Errors
+/// As rendering says.
+#[cfg(feature = "engines")]
+pub fn paste_views(
+    sheet: &mut RgbImage,
+    mesh: &orfeas_surface::Mesh,
+    side: u32,
+    left: u32,
+    top: u32,
+) -> anyhow::Result<()> {
+    let views = orfeas_surface::render(mesh, &orfeas_surface::RenderOptions::sheet(side))?;
+    image::imageops::replace(sheet, &views, i64::from(left), i64::from(top));
+    Ok(())
 }
 
 /// Writes it.

@@ -126,15 +126,16 @@ pub fn picture(
     side: u32,
 ) -> Result<(Camera, RgbaImage), ShapeError> {
     let chosen = View::random(solid, &mut Rng::new("view", &[seed, u64::from(view), family.name.len() as u64]));
-    let seen = render(solid, &chosen, side);
-    let image = chosen.flaws.apply(seen.clone());
+    let image = chosen.flaws.apply(render(solid, &chosen, side));
     let nothing = |error: orfeas_vision::VisionError| ShapeError::NothingSeen {
         family: family.name,
         seed,
         reason: error.to_string(),
     };
     // A cut-out so bad that it left nothing of a thin object is no picture of it.
-    let prepared = recentre(&image, BORDER_RATIO).or_else(|_| recentre(&seen, BORDER_RATIO)).map_err(nothing)?;
+    let prepared = recentre(&image, BORDER_RATIO)
+        .or_else(|_| recentre(&render(solid, &chosen, side), BORDER_RATIO))
+        .map_err(nothing)?;
     let prepared = prepared.to_rgba();
     Ok((chosen.camera, prepared))
 }

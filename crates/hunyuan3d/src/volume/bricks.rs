@@ -17,8 +17,12 @@ pub enum Brick {
 }
 
 impl Brick {
-    /// Of what a function gives for each sample.
-    fn of(sample: impl Fn(usize) -> f32) -> Self {
+    /// Of what a function gives for the place of each sample in the grid; the first one is at `origin`.
+    fn of(origin: [usize; 3], sample: impl Fn([usize; 3]) -> f32) -> Self {
+        let sample = |i: usize| {
+            let within = [i / (BRICK_EDGE * BRICK_EDGE), i / BRICK_EDGE % BRICK_EDGE, i % BRICK_EDGE];
+            sample(std::array::from_fn(|axis| origin[axis] + within[axis]))
+        };
         let first = sample(0);
         match (1..BRICK_SAMPLES).all(|i| sample(i).to_bits() == first.to_bits()) {
             true => Self::Uniform(first),
@@ -43,16 +47,6 @@ pub struct Bricks {
     bricks: Vec<Brick>,
 }
 
-/// The first sample of a brick by its number, `edge` bricks along an edge.
-fn origin(number: usize, edge: usize) -> [usize; 3] {
-    [number / (edge * edge), number / edge % edge, number % edge].map(|at| at * BRICK_EDGE)
-}
-
-/// A sample's place within its brick, by its number there.
-fn within(i: usize) -> [usize; 3] {
-    [i / (BRICK_EDGE * BRICK_EDGE), i / BRICK_EDGE % BRICK_EDGE, i % BRICK_EDGE]
-}
-
 /// A sample's number within its brick.
 fn offset([x, y, z]: [usize; 3]) -> usize {
     ((x % BRICK_EDGE) * BRICK_EDGE + y % BRICK_EDGE) * BRICK_EDGE + z % BRICK_EDGE
@@ -67,35 +61,30 @@ impl Bricks {
 
     /// A grid of all its samples, x slowest.
     pub fn from_dense(samples: usize, values: &[f32]) -> Self {
-        let edge = samples.div_ceil(BRICK_EDGE);
-        Self::of(samples, |number| {
-            let origin = origin(number, edge);
-            let sample = |i: usize| {
-                let [x, y, z] = std::array::from_fn(|axis| (origin[axis] + within(i)[axis]).min(samples - 1));
-                values[(x * samples + y) * samples + z]
-            };
-            Brick::of(sample)
-        })
+        let sample = |place: [usize; 3]| {
+            let [x, y, z] = place.map(|at| at.min(samples - 1));
+            values[(x * samples + y) * samples + z]
+        };
+        Self::of(samples, |origin| Brick::of(origin, sample))
     }
 
-    fn of(samples: usize, brick: impl Fn(usize) -> Brick + Send + Sync) -> Self {
+    /// Of what a function gives for the first sample of each brick.
+    fn of(samples: usize, brick: impl Fn([usize; 3]) -> Brick + Send + Sync) -> Self {
         let edge = samples.div_ceil(BRICK_EDGE);
-        Self { samples, edge, bricks: (0..edge * edge * edge).into_par_iter().with_min_len(64).map(brick).collect() }
+        let origin = |i: usize| [i / (edge * edge), i / edge % edge, i % edge].map(|at| at * BRICK_EDGE);
+        let bricks = (0..edge * edge * edge).into_par_iter().with_min_len(64).map(|i| brick(origin(i))).collect();
+        Self { samples, edge, bricks }
     }
 
     /// A grid of twice the resolution (or one more), each sample with what `side` makes of the coarse one that it belongs to.
     pub fn doubled(&self, samples: usize, side: impl Fn(f32) -> f32 + Send + Sync) -> Self {
-        let edge = samples.div_ceil(BRICK_EDGE);
-        let last = self.samples - 1;
-        Self::of(samples, |number| {
-            let origin = origin(number, edge);
+        let below = |place: [usize; 3]| place.map(|at| (at / 2).min(self.samples - 1));
+        Self::of(samples, |origin| {
             // A fine brick lies within one coarse brick.
-            let coarse = self.brick(origin.map(|at| (at / 2).min(last) / BRICK_EDGE));
-            let Brick::Stored(values) = coarse else { return Brick::Uniform(side(coarse.value(0))) };
-            Brick::of(|i| {
-                let coarse = std::array::from_fn(|axis| ((origin[axis] + within(i)[axis]) / 2).min(last));
-                side(values[offset(coarse)])
-            })
+            match self.brick(below(origin).map(|at| at / BRICK_EDGE)) {
+                Brick::Uniform(value) => Brick::Uniform(side(*value)),
+                Brick::Stored(values) => Brick::of(origin, |place| side(values[offset(below(place))])),
+            }
         })
     }
 
