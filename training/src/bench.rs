@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use orfeas_engine::{Batching, Engine, Hunyuan3d, LowVram, ModelSpec, Picture, Request, Silent};
+use orfeas_engine::{Batching, Engine, Hunyuan3d, Inflate, LowVram, ModelSpec, Picture, Request, Silent};
 use orfeas_field::SparseGrid;
 use orfeas_hunyuan3d::DeviceName;
 use orfeas_shapes::math::{Vec3, v};
@@ -143,6 +143,21 @@ pub fn model(folder: &Path, device: DeviceName, resolution: Option<u32>) -> anyh
     Ok(Box::new(Hunyuan3d::load(&spec, resolution, &mut |_| {})?))
 }
 
+/// A checkpoint, or, where none is named, what a model must beat: `inflate`.
+///
+/// # Errors
+/// As [`model`].
+pub fn model_or_inflate(
+    folder: Option<&Path>,
+    device: DeviceName,
+    resolution: Option<u32>,
+) -> anyhow::Result<Box<dyn Engine>> {
+    match folder {
+        Some(folder) => model(folder, device, resolution),
+        None => Ok(Box::new(Inflate::new(resolution.unwrap_or(Inflate::DEFAULT_RESOLUTION))?)),
+    }
+}
+
 fn nearest(x: f32, samples: usize) -> Option<usize> {
     let at = ((x / BOX + 1.0) / 2.0 * (samples - 1) as f32).round();
     (at >= 0.0 && at < samples as f32).then_some(at as usize)
@@ -179,7 +194,6 @@ fn bounds(grid: &SparseGrid) -> (Vec3, Vec3) {
 
 #[cfg(test)]
 mod tests {
-    use orfeas_engine::Inflate;
 
     use super::*;
 

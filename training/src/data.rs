@@ -1,11 +1,13 @@
 //! Shards on disk.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
 use orfeas_shapes::sample::{Sample, SampleOptions};
 use orfeas_shapes::{Family, HELD_OUT_SEEDS, ShapeError, shard};
-use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// What is to be written.
 pub struct Plan {
@@ -61,10 +63,7 @@ impl Plan {
 /// # Errors
 /// Held-out families or seeds in a plan that does not allow them; what the disk says.
 pub fn write(plan: &Plan, out: &Path) -> anyhow::Result<()> {
-    plan.check()?;
-    std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
-    // In their order, but the next one is begun before the last sample of this one is there.
-    (0..plan.count.div_ceil(plan.per_shard)).par_bridge().try_for_each(|index| write_one(plan, index, out))
+    write_shards(plan, 0..plan.count.div_ceil(plan.per_shard), out)
 }
 
 /// A shard's file in its folder.
@@ -73,32 +72,84 @@ pub fn shard_path(folder: &Path, index: u64) -> PathBuf {
     folder.join(format!("shard-{index:05}.bin"))
 }
 
-/// Writes one of a plan's shards, or keeps it where it is there.
+/// Writes some of a plan's shards, or keeps those that are there. They are finished about in their order: whoever learns from
+/// them meanwhile waits for the next one, not for any.
 ///
 /// # Errors
 /// As [`write`].
-pub fn write_one(plan: &Plan, index: u64, out: &Path) -> anyhow::Result<()> {
+pub fn write_shards(plan: &Plan, shards: Range<u64>, out: &Path) -> anyhow::Result<()> {
     plan.check()?;
-    let path = shard_path(out, index);
-    if path.exists() {
-        return Ok(());
-    }
     std::fs::create_dir_all(out).with_context(|| format!("creating {}", out.display()))?;
-    let options = SampleOptions::default();
-    let first = index * plan.per_shard;
-    let wanted: Vec<_> = (first..plan.count.min(first + plan.per_shard)).map(|n| plan.object(n)).collect();
-    let objects: Vec<_> = wanted.chunk_by(|a, b| (a.0.name, a.1) == (b.0.name, b.1)).collect();
-    let of_object = |views: &&[(&'static Family, u64, u32)]| {
-        let (family, seed, _) = views[0];
-        let solid = family.solid(seed);
-        let sample = |(_, _, view): &_| Sample::of(&solid, family, seed, *view, &options);
-        views.iter().map(sample).collect::<Result<Vec<_>, ShapeError>>()
+    let missing = shards.filter(|index| !shard_path(out, *index).exists());
+    let objects = Mutex::new(missing.flat_map(|index| Open::begin(plan, index, out)));
+    let failed = Mutex::new(None);
+    let next = || if lock(&failed).is_some() { None } else { lock(&objects).next() };
+    let work = || {
+        while let Some(object) = next() {
+            if let Err(error) = object.finish() {
+                lock(&failed).get_or_insert(error);
+            }
+        }
     };
-    let samples = objects.par_iter().map(of_object).collect::<Result<Vec<_>, ShapeError>>()?.concat();
-    // Under another name first: a file of this name is whole.
-    let part = path.with_extension("tmp");
-    std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
-    Ok(std::fs::rename(&part, &path)?)
+    // Each worker is alone in its pool. In a common one a worker that waits for another takes on a further object meanwhile, and so
+    // on: what it had begun first then lies under that, for minutes.
+    let alone = (0..rayon::current_num_threads()).map(|_| ThreadPoolBuilder::new().num_threads(1).build());
+    let alone: Vec<ThreadPool> = alone.collect::<Result<_, _>>()?;
+    std::thread::scope(|scope| alone.iter().for_each(|pool| _ = scope.spawn(|| pool.install(work))));
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+}
+
+/// A worker that panicked is heard of where its thread is joined.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A shard that is being made.
+struct Open {
+    path: PathBuf,
+    /// The samples of each object, once they are made.
+    objects: Mutex<Vec<Option<Vec<Sample>>>>,
+}
+
+/// One of its objects, and the views of it.
+struct Object {
+    shard: Arc<Open>,
+    place: usize,
+    views: Vec<(&'static Family, u64, u32)>,
+}
+
+impl Open {
+    /// What is to be done for a shard.
+    fn begin(plan: &Plan, index: u64, out: &Path) -> Vec<Object> {
+        let first = index * plan.per_shard;
+        let wanted: Vec<_> = (first..plan.count.min(first + plan.per_shard)).map(|n| plan.object(n)).collect();
+        let objects: Vec<_> = wanted.chunk_by(|a, b| (a.0.name, a.1) == (b.0.name, b.1)).collect();
+        let shard = Arc::new(Self { path: shard_path(out, index), objects: Mutex::new(vec![None; objects.len()]) });
+        let object = |(place, views): (usize, &&[_])| Object { shard: shard.clone(), place, views: views.to_vec() };
+        objects.iter().enumerate().map(object).collect()
+    }
+}
+
+impl Object {
+    /// Makes the samples of an object; those of a shard's last one are written with all the others.
+    fn finish(self) -> anyhow::Result<()> {
+        let (family, seed, _) = self.views[0];
+        let solid = family.solid(seed);
+        let options = SampleOptions::default();
+        let samples = self.views.iter().map(|(_, _, view)| Sample::of(&solid, family, seed, *view, &options));
+        let samples = samples.collect::<Result<Vec<_>, ShapeError>>()?;
+        let mut objects = lock(&self.shard.objects);
+        objects[self.place] = Some(samples);
+        if objects.iter().any(Option::is_none) {
+            return Ok(());
+        }
+        let samples: Vec<_> = std::mem::take(&mut *objects).into_iter().flatten().flatten().collect();
+        drop(objects);
+        // Under another name first: a file of this name is whole.
+        let (path, part) = (&self.shard.path, self.shard.path.with_extension("tmp"));
+        std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
+        Ok(std::fs::rename(&part, path)?)
+    }
 }
 
 #[cfg(test)]

@@ -93,6 +93,9 @@ enum Command {
         /// Side of the pictures in pixels
         #[arg(long, default_value_t = 224)]
         side: u32,
+        /// Draw an object of each family as well: picture, truth and prediction from three sides
+        #[arg(long, value_name = "PNG")]
+        sheet: Option<PathBuf>,
     },
     /// Draw what a model makes of pictures: each beside its mesh from three sides
     #[cfg(feature = "engines")]
@@ -172,26 +175,17 @@ fn main() -> anyhow::Result<()> {
             data::write(&data::Plan { families, count, views, seed, per_shard, held_out }, &out)?;
         }
         #[cfg(feature = "engines")]
-        Command::Bench { model, device, families: names, each, side } => {
+        Command::Bench { model, device, families: names, each, side, sheet } => {
             let families = families(&names)?;
-            match model {
-                Some(folder) => bench::print(
-                    bench::model(&folder, device, Some(bench::RESOLUTION))?.as_mut(),
-                    &families,
-                    each,
-                    side,
-                )?,
-                None => bench::print(&mut orfeas_engine::Inflate::default(), &families, each, side)?,
+            let mut engine = bench::model_or_inflate(model.as_deref(), device, Some(bench::RESOLUTION))?;
+            bench::print(engine.as_mut(), &families, each, side)?;
+            if let Some(out) = sheet {
+                sheet::write(&sheet::predicted(engine.as_mut(), &families, 160)?, &out)?;
             }
         }
         #[cfg(feature = "engines")]
         Command::Pictures { model, device, resolution, side, columns, out, pictures } => {
-            let mut engine = match model {
-                Some(folder) => bench::model(&folder, device, resolution)?,
-                None => Box::new(orfeas_engine::Inflate::new(
-                    resolution.unwrap_or(orfeas_engine::Inflate::DEFAULT_RESOLUTION),
-                )?),
-            };
+            let mut engine = bench::model_or_inflate(model.as_deref(), device, resolution)?;
             sheet::write(&pictures::draw(engine.as_mut(), &pictures, side, columns)?, &out)?;
         }
         #[cfg(feature = "engines")]

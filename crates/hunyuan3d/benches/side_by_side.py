@@ -9,8 +9,10 @@ printed lies in the output folder. `--small --device cpu` tries the script itsel
 """
 
 import argparse
+import array
 import importlib.util
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -30,6 +32,8 @@ class Bench:
 
     def run(self, name, command, env=None, limit=900):
         """What a command printed as JSON, and how long it took as a whole; None where it failed."""
+        if self.options.only and not any(name.startswith(one) for one in self.options.only):
+            return None, None
         print(f"-- {name}: {' '.join(map(str, command))}", flush=True)
         begin = time.perf_counter()
         try:
@@ -93,6 +97,27 @@ def gib(report):
     return report.get("peak_device_bytes", 0) / 2**30 or None
 
 
+def field(path, name):
+    """A tensor of float32 in a safetensors file, as numbers."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    begin, end = json.loads(data[8 : 8 + length])[name]["data_offsets"]
+    return array.array("f", data[8 + length + begin : 8 + length + end])
+
+
+def apart(bench):
+    """How far the dense field of a checkpoint is from plain Burn's, as a share of that one's length."""
+    files = {}
+    for kernels in ("plain", "auto"):
+        files[kernels] = bench.scratch / f"field-{kernels}.safetensors"
+        command = [bench.options.orfeas, "model", "trace", bench.scratch / "checkpoint", "--image", REPOSITORY / "assets/pictures/clip_teapot.png",
+                   "--steps", "5", "--device", bench.options.device, "-o", files[kernels]]
+        if bench.run(f"field-{kernels}", [sys.executable, "-c", SAY, *command], env={"HUNYUAN3D_KERNELS": kernels})[0] is None:
+            return None
+    plain, own = (field(files[kernels], "grid_vanilla_32") for kernels in ("plain", "auto"))
+    return math.dist(plain, own) / math.hypot(*plain)
+
+
 def measure(bench):
     small = bench.options.small
     resolution, queries, steps = (64, 4096, 2) if small else (384, 1 << 20, 20)
@@ -120,10 +145,11 @@ def measure(bench):
     two = bench.ours("step-of-2", "--batch", 2, "--resolution", 0, "--steps", steps, "--queries", 1024, "--repeat", 1)
     two_turbo = bench.ours("step-of-2-turbo", "--batch", 2, "--resolution", 0, "--steps", steps, "--queries", 1024, "--repeat", 1, turbo=True)
     one_turbo = bench.ours("step-turbo", "--resolution", 0, "--steps", steps, "--queries", 1024, "--repeat", 1, turbo=True)
-    many = bench.ours("growth", "--jobs", *flash, "--steps", 2, "--repeat", 20 if small else 999, turbo=True)
+    many = bench.ours("growth", "--jobs", *flash, "--steps", 2, "--repeat", 20 if small else bench.options.growth, turbo=True)
     turbo = bench.ours("jobs-turbo", "--jobs", *flash, "--steps", 2 if small else 5, "--repeat", 5, turbo=True)
-    cold, warm, low, low_three, chunk = {}, {}, {}, {}, {}
+    cold, warm, low, low_three, chunk, far = {}, {}, {}, {}, {}, None
     if made:
+        far = apart(bench)
         again = ["--jobs", *volume, "--steps", 2 if small else 5, "--repeat", 0]
         empty = {"HUNYUAN3D_KERNEL_CACHE": str(bench.scratch / "empty")}
         cold = bench.ours("start-without-kernels", *again, checkpoint=True, env=empty)
@@ -158,6 +184,7 @@ def measure(bench):
     row("the same, one part at a time, 32 768 queries, GiB", "–", shown(gib(low)), "4")
     row("one part at a time, a job of 5 steps, s", "–", shown(seconds(stage(low, "job"))), "–")
     row("the same, of 3 jobs in one batch, s a job", "–", shown(seconds(each(low_three, "job"))), "–")
+    row("field after 5 steps, distance from plain Burn's, %", "–", shown(None if far is None else 100 * far, digits=3), "1")
     memory = many.get("memory") or {}
     jobs = memory.get("warm_up", 0), memory.get("warm_up", 0) + memory.get("jobs", 0)
     for place, name in [("device's allocator", "device_bytes"), ("host", "host_bytes")]:
@@ -167,6 +194,7 @@ def measure(bench):
 
 # Says in JSON that it ended, as every other step does.
 MAKE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); print('{\"made\": true}')"
+SAY = "import subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr); print('{\"made\": true}')"
 
 
 def about(options):
@@ -188,6 +216,8 @@ def main():
     arguments.add_argument("--scratch", type=pathlib.Path, help="where the checkpoint is made; a temporary folder otherwise")
     arguments.add_argument("--compile", action="store_true", help="PyTorch's step under torch.compile too")
     arguments.add_argument("--no-reference", action="store_true", help="without PyTorch")
+    arguments.add_argument("--only", nargs="+", metavar="STEP", help="steps that begin so (jobs, start, field, ...); most want `checkpoint` too")
+    arguments.add_argument("--growth", type=int, default=999, metavar="JOBS", help="jobs that must leave no memory behind")
     arguments.add_argument("--small", action="store_true", help="try the script out")
     options = arguments.parse_args()
     if shutil.which(options.orfeas) is None:

@@ -103,7 +103,7 @@ fn read(folder: &Path, index: u64) -> anyhow::Result<Vec<Sample>> {
         let families = orfeas_shapes::families::round();
         let count = (index + 1) * PER_SHARD;
         let plan = data::Plan { families, count, views: 1, seed: 0, per_shard: PER_SHARD, held_out: false };
-        data::write_one(&plan, index, folder)?;
+        data::write_shards(&plan, index..index + 1, folder)?;
     }
     let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     shard::decode(&bytes).with_context(|| format!("{} is damaged; remove it", path.display()))
