@@ -20,12 +20,14 @@ from safetensors.torch import load_file, save_file
 CHANNELS = 32
 # The picture's half side in the model's units: `recentre` leaves a border, and shapes end at 0.95.
 PICTURE = 0.95 / 0.85
-# How near is near: places are put on a sphere, at this slope, and compared by their angle.
-SLOPE = 2.0
+# How near is near: places are put on a sphere, at this slope, and compared by their angle. A layer's first head is the sharpest; each
+# further one sees `WIDER` as far.
+SLOPE = 3.5
 # The scale of queries' and keys' norms: what nearness weighs against the rest.
-SHARPNESS = 1.4
-# The same for the encoder, whose heads have no norms: inner products of waves are at most 4.
-WAVES = 6.0
+SHARPNESS = 1.7
+# The encoder's heads have no norms: what its queries and keys are multiplied by. Inner products of waves are at most 4.
+WAVES = 9.0
+WIDER = 1.5
 
 
 class Places:
@@ -96,7 +98,7 @@ def begin(p, config, noise, seed=7):
             clear(f"{block}{name}.weight")
         for one in some(dino["num_attention_heads"]):
             for part in ("query", "key"):
-                near(f"{block}attention.attention.{part}.weight", head(0, one), places.reading(range(3, 11)), WAVES)
+                near(f"{block}attention.attention.{part}.weight", head(0, one), places.reading(range(3, 11)), WAVES / WIDER**one)
     clear("model.cond_in.weight")
     p["model.cond_in.weight"][: places.count, : places.count] = torch.eye(places.count)
 
@@ -120,7 +122,7 @@ def begin(p, config, noise, seed=7):
                 p[f"{block}attn.norm.{part}_norm.scale"].fill_(SHARPNESS)
             for one in some(dit["num_heads"]):
                 for first in (0, width):
-                    near(block + "attn.qkv.weight", head(first, one), flat, SLOPE, block + "attn.qkv.bias")
+                    near(block + "attn.qkv.weight", head(first, one), flat, SLOPE / WIDER**one, block + "attn.qkv.bias")
     for index in range(dit["depth_single_blocks"]):
         block = f"model.single_blocks.{index}."
         p[block + "modulation.lin.bias"].view(3, -1)[2] = 0.4
@@ -129,14 +131,14 @@ def begin(p, config, noise, seed=7):
             p[f"{block}norm.{part}_norm.scale"].fill_(SHARPNESS)
         for one in some(dit["num_heads"]):
             for first in (0, width):
-                near(block + "linear1.weight", head(first, one), flat, SLOPE, block + "linear1.bias")
+                near(block + "linear1.weight", head(first, one), flat, SLOPE / WIDER**one, block + "linear1.bias")
 
     # The shape decoder and the field's: nearness in the box. Their projections have no bias, so the norms before them bring the constant.
     def constant(norm, own):
         p[norm + ".bias"][: own.count] = own.written(torch.eye(12)[11:, :])[0] / own.loud
 
-    def of_box(own):
-        return torch.cat([SLOPE * own.reading((0, 1, 2)), own.basis[:, 11:12].T])
+    def of_box(own, one):
+        return torch.cat([SLOPE / WIDER**one * own.reading((0, 1, 2)), own.basis[:, 11:12].T])
 
     def sharp(block):
         for part in ("q_norm", "k_norm"):
@@ -151,7 +153,7 @@ def begin(p, config, noise, seed=7):
             p[f"{block}{name}.weight"].mul_(0.5)
         for one in some(vae["heads"]):
             for first in (0, 64):
-                near(block + "attn.c_qkv.weight", slice(192 * one + first, 192 * one + first + 64), of_box(places), 1.0)
+                near(block + "attn.c_qkv.weight", slice(192 * one + first, 192 * one + first + 64), of_box(places, one), 1.0)
     decoder = "vae.geo_decoder."
     block = decoder + "cross_attn_decoder."
     if decoder + "latents_proj.weight" in p:
@@ -168,8 +170,8 @@ def begin(p, config, noise, seed=7):
     sharp(block)
     heads = vae["heads"] // vae.get("geo_decoder_downsample_ratio", 1)
     for one in some(heads):
-        near(block + "attn.c_q.weight", head(0, one), of_box(asked), 1.0)
-        near(block + "attn.c_kv.weight", slice(128 * one, 128 * one + 64), of_box(into), 1.0)
+        near(block + "attn.c_q.weight", head(0, one), of_box(asked, one), 1.0)
+        near(block + "attn.c_kv.weight", slice(128 * one, 128 * one + 64), of_box(into, one), 1.0)
     for name in ("attn.c_proj", "mlp.c_proj"):
         clear(f"{block}{name}.weight", asked.count)
 
