@@ -17,7 +17,7 @@ NVRTC := .tools/nvrtc
 # that could have any.
 PRIVILEGED := $(filter-out users cluster examples private independent,$(basename $(notdir $(wildcard tests/tests/*.rs))))
 
-.PHONY: demo test test-deploy compose-test powershell-test setup build check fmt clippy licences bench clean help
+.PHONY: demo test test-deploy test-cuda compose-test powershell-test setup build check fmt clippy licences bench clean help
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -87,6 +87,10 @@ test: setup $(VENV)/ready $(NODE_TOOLS)/ready $(NODE)/ready $(NVRTC)/ready build
 test-deploy: setup $(DEPLOY_TOOLS)/ready ## Check what is deployed: images, Compose, rules, dashboards, scripts, manifests
 	if [ -x $(DEPLOY_TOOLS)/bin/bats ]; then $(DEPLOY_TOOLS)/bin/bats deploy/tests; \
 	else echo "SKIPPED: there is no bats here (deploy/tests/requirements.txt)"; fi
+
+# Built with feature cuda, which takes minutes: not part of `make test`, but of CI.
+test-cuda: ## What of the CUDA backend can be tested without a GPU
+	$(CARGO) test --release --locked -p orfeas-hunyuan3d --features cuda --lib kernels::cuda::cache
 
 compose-test: ## Where there is a Docker engine: build, start, make a mesh, and take it all down again
 	deploy/tests/compose_test.sh

@@ -15,8 +15,9 @@ use sha2::{Digest, Sha256};
 
 use crate::kernels::programs::SOURCES;
 
-/// Where CubeCL 0.10 writes below its root.
-const WITHIN: &str = "cuda/0.10.0/ptx.json.log";
+/// Where CubeCL 0.10 keeps compiled kernels below its root: CBOR items one after another, each a kernel's key and code. What is
+/// in this file is found without the list of contents beside it.
+const WITHIN: &str = "cuda/0.10.0/ptx/chunk0.cbor";
 /// Burn's version is part of what a kept kernel depends on.
 const BURN: &str = "burn-0.21.0";
 
@@ -112,14 +113,14 @@ fn held(lock: &Path) -> bool {
     File::open(lock).is_ok_and(|lock| lock.try_lock().is_err())
 }
 
-/// What the store holds, if it is whole: a checksum in front, then CubeCL's lines.
+/// What the store holds, if it is whole: a checksum in front, then CubeCL's items.
 fn verified(store: &Path) -> Option<Vec<u8>> {
     let mut bytes = std::fs::read(store).ok()?;
     if bytes.len() < 32 {
         return None;
     }
     let content = bytes.split_off(32);
-    let whole = Sha256::digest(&content)[..] == bytes[..] && (content.is_empty() || content.ends_with(b"\n"));
+    let whole = Sha256::digest(&content)[..] == bytes[..];
     if !whole {
         tracing::warn!(store = %store.display(), "kept kernels are damaged; they are compiled again");
     }
@@ -142,14 +143,27 @@ pub fn store_compiled() {
     }
 }
 
-/// Adds lines to the store, beside those that another process gave it meanwhile.
+/// The whole items of a file; a last one that is being written is left out.
+fn items(mut rest: &[u8]) -> Vec<&[u8]> {
+    let mut items = Vec::new();
+    while !rest.is_empty() {
+        let from = rest;
+        if ciborium::de::from_reader::<serde::de::IgnoredAny, _>(&mut rest).is_err() {
+            break;
+        }
+        items.push(&from[..from.len() - rest.len()]);
+    }
+    items
+}
+
+/// Adds items to the store, beside those that another process gave it meanwhile.
 fn write(store: &Path, own: &Path, content: &[u8]) -> std::io::Result<()> {
     let earlier = verified(store).unwrap_or_default();
     let mut seen = std::collections::HashSet::new();
     let mut all = Vec::with_capacity(content.len());
-    for line in earlier.split_inclusive(|byte| *byte == b'\n').chain(content.split_inclusive(|byte| *byte == b'\n')) {
-        if line.ends_with(b"\n") && seen.insert(line) {
-            all.extend_from_slice(line);
+    for item in items(&earlier).into_iter().chain(items(content)) {
+        if seen.insert(item) {
+            all.extend_from_slice(item);
         }
     }
     let fresh = own.join("store");
@@ -161,7 +175,35 @@ fn write(store: &Path, own: &Path, content: &[u8]) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use cubecl::cache::CacheOption;
+    use cubecl::compilation_cache::CompilationCache;
+
     use super::*;
+
+    /// CBOR's texts, an item each.
+    fn texts(texts: &[&str]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        texts.iter().for_each(|text| ciborium::ser::into_writer(text, &mut bytes).unwrap());
+        bytes
+    }
+
+    /// What CubeCL opens below its root, as its CUDA backend does.
+    fn of_cubecl(root: &Path) -> CompilationCache<String, Vec<i8>> {
+        CompilationCache::new("ptx", CacheOption::default().name("cuda").root(root))
+    }
+
+    #[test]
+    fn what_cubecl_compiled_in_one_process_it_finds_in_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, _first_lock) = prepare(folder.path()).unwrap();
+        of_cubecl(&first).insert("attention".to_owned(), vec![0, 65, -128, 127]).unwrap();
+        let content = std::fs::read(first.join(WITHIN)).unwrap();
+        super::write(&folder.path().join("store"), &first, &content).unwrap();
+        let (second, _second_lock) = prepare(folder.path()).unwrap();
+        let cache = of_cubecl(&second);
+        assert_eq!(cache.get(&"attention".to_owned()), Some(&vec![0, 65, -128, 127]));
+        assert_eq!(cache.get(&"product".to_owned()), None);
+    }
 
     #[test]
     fn a_store_grows_by_what_is_new_and_a_damaged_one_is_not_believed() {
@@ -170,19 +212,20 @@ mod tests {
         let store = folder.path().join("store");
         let write = |store: &Path, content: &[u8]| super::write(store, own.path(), content);
         assert!(verified(&store).is_none());
-        write(&store, b"one\ntwo\n").unwrap();
-        // Another process, that began before; its last line was cut off.
-        write(&store, b"one\nthree\nhal").unwrap();
-        assert_eq!(verified(&store).unwrap(), b"one\ntwo\nthree\n");
+        write(&store, &texts(&["one", "two"])).unwrap();
+        // Another process, that began before; its last item is being written.
+        let three = texts(&["one", "three", "half"]);
+        write(&store, &three[..three.len() - 2]).unwrap();
+        assert_eq!(verified(&store).unwrap(), texts(&["one", "two", "three"]));
         let mut bytes = std::fs::read(&store).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
-        bytes[40] ^= 1;
+        bytes[36] ^= 1;
         std::fs::write(&store, bytes).unwrap();
         assert!(verified(&store).is_none());
         std::fs::write(&store, b"short").unwrap();
         assert!(verified(&store).is_none());
-        write(&store, b"four\n").unwrap();
-        assert_eq!(verified(&store).unwrap(), b"four\n");
+        write(&store, &texts(&["four"])).unwrap();
+        assert_eq!(verified(&store).unwrap(), texts(&["four"]));
         // No temporary file is left.
         assert_eq!(std::fs::read_dir(own.path()).unwrap().count(), 0);
     }
