@@ -65,7 +65,8 @@ def begin(p, config, noise, seed=7):
         raise ValueError("this is made for streams of one width")
     geometry = vae["width"] // vae.get("geo_decoder_downsample_ratio", 1)
     places, asked = Places(width, random), Places(geometry, random)
-    lift = torch.linalg.qr((lambda m: m - m.mean(0))(torch.randn(64, 12, dtype=torch.float64, generator=random)))[0].float()
+    lift = torch.randn(64, 12, dtype=torch.float64, generator=random)
+    lift = torch.linalg.qr(lift - lift.mean(0))[0].float()
     clear = lambda name, count=places.count: p[name][:count].zero_()
 
     def near(weight, rows, reading, slope, bias=None):
@@ -102,7 +103,7 @@ def begin(p, config, noise, seed=7):
     clear("model.cond_in.weight")
     p["model.cond_in.weight"][: places.count, : places.count] = torch.eye(places.count)
 
-    # Latents: the three directions of their noise along which they lie most evenly are their places.
+    # Latents: three directions of their noise are their places, which so fill the box with a density that falls outwards.
     directions = torch.linalg.qr(torch.randn(noise.shape[1], 3, dtype=torch.float64, generator=random))[0].float()
     spread = (noise @ directions).std(0)
     own = 0.55 * (directions / spread).T
@@ -110,8 +111,8 @@ def begin(p, config, noise, seed=7):
         p[name][: places.count] = places.written(own.T).T
     p["model.final_layer.linear.weight"].mul_(0.2)
 
-    # The transformer: latents look at patches by x and y, at each other by all three.
-    flat, solid = places.reading((0, 1)), places.reading((0, 1, 2))
+    # The transformer: latents and patches look at each other by x and y, since patches know no z.
+    flat = places.reading((0, 1))
     for index in range(dit["depth"]):
         for stream in ("img", "txt"):
             block = f"model.double_blocks.{index}.{stream}_"
