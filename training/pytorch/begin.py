@@ -28,6 +28,11 @@ SHARPNESS = 1.7
 # The encoder's heads have no norms: what its queries and keys are multiplied by. Inner products of waves are at most 4.
 WAVES = 9.0
 WIDER = 1.5
+# Channels of a head.
+HEAD = 64
+# Columns of a basis: x, y, z, eight waves, a constant, and one to spare.
+COLUMNS = 13
+CONSTANT = 11
 
 
 class Places:
@@ -35,7 +40,7 @@ class Places:
 
     def __init__(self, width, random):
         self.count = min(CHANNELS, width // 4)
-        columns = torch.randn(self.count, 13, dtype=torch.float64, generator=random)
+        columns = torch.randn(self.count, COLUMNS, dtype=torch.float64, generator=random)
         # Without a mean, which layer norms take away.
         columns -= columns.mean(0)
         self.basis = torch.linalg.qr(columns)[0].float()
@@ -63,9 +68,12 @@ def begin(p, config, noise, seed=7):
     width = dit["hidden_size"]
     if not width == dino["hidden_size"] == vae["width"] == dit["context_in_dim"]:
         raise ValueError("this is made for streams of one width")
+    heads = dino["num_attention_heads"], dit["num_heads"], vae["heads"]
+    if any(width != HEAD * count for count in heads):
+        raise ValueError(f"this is made for heads of {HEAD} channels")
     geometry = vae["width"] // vae.get("geo_decoder_downsample_ratio", 1)
     places, asked = Places(width, random), Places(geometry, random)
-    lift = torch.randn(64, 12, dtype=torch.float64, generator=random)
+    lift = torch.randn(HEAD, 12, dtype=torch.float64, generator=random)
     lift = torch.linalg.qr(lift - lift.mean(0))[0].float()
     clear = lambda name, count=places.count: p[name][:count].zero_()
 
@@ -77,7 +85,7 @@ def begin(p, config, noise, seed=7):
         if bias is not None:
             p[bias][rows] = lift[:, -1]
 
-    head = lambda first, index: slice(first + 64 * index, first + 64 * (index + 1))
+    head = lambda first, index: slice(first + HEAD * index, first + HEAD * (index + 1))
     some = lambda heads: range(max(heads // 2, 1))
 
     # The encoder: places by waves, which need no norm.
@@ -136,10 +144,10 @@ def begin(p, config, noise, seed=7):
 
     # The shape decoder and the field's: nearness in the box. Their projections have no bias, so the norms before them bring the constant.
     def constant(norm, own):
-        p[norm + ".bias"][: own.count] = own.written(torch.eye(12)[11:, :])[0] / own.loud
+        p[norm + ".bias"][: own.count] = own.basis[:, CONSTANT]
 
     def of_box(own, one):
-        return torch.cat([SLOPE / WIDER**one * own.reading((0, 1, 2)), own.basis[:, 11:12].T])
+        return torch.cat([SLOPE / WIDER**one * own.reading((0, 1, 2)), own.basis[:, CONSTANT][None]])
 
     def sharp(block):
         for part in ("q_norm", "k_norm"):
@@ -153,8 +161,9 @@ def begin(p, config, noise, seed=7):
             clear(f"{block}{name}.weight")
             p[f"{block}{name}.weight"].mul_(0.5)
         for one in some(vae["heads"]):
-            for first in (0, 64):
-                near(block + "attn.c_qkv.weight", slice(192 * one + first, 192 * one + first + 64), of_box(places, one), 1.0)
+            # Each head's queries, keys and values follow one another.
+            for first in (0, HEAD):
+                near(block + "attn.c_qkv.weight", head(first, 3 * one), of_box(places, one), 1.0)
     decoder = "vae.geo_decoder."
     block = decoder + "cross_attn_decoder."
     if decoder + "latents_proj.weight" in p:
@@ -169,10 +178,9 @@ def begin(p, config, noise, seed=7):
     constant(block + "ln_1", asked)
     constant(block + "ln_2", into)
     sharp(block)
-    heads = vae["heads"] // vae.get("geo_decoder_downsample_ratio", 1)
-    for one in some(heads):
+    for one in some(geometry // HEAD):
         near(block + "attn.c_q.weight", head(0, one), of_box(asked, one), 1.0)
-        near(block + "attn.c_kv.weight", slice(128 * one, 128 * one + 64), of_box(into, one), 1.0)
+        near(block + "attn.c_kv.weight", head(0, 2 * one), of_box(into, one), 1.0)
     for name in ("attn.c_proj", "mlp.c_proj"):
         clear(f"{block}{name}.weight", asked.count)
 

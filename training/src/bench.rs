@@ -194,7 +194,6 @@ fn bounds(grid: &SparseGrid) -> (Vec3, Vec3) {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]

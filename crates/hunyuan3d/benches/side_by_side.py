@@ -55,6 +55,10 @@ class Bench:
         self.failed.append(name)
         return None, seconds
 
+    def done(self, name, command, env=None):
+        """Whether a command that prints no JSON succeeded."""
+        return self.run(name, [sys.executable, "-c", SAY, *command], env)[0] is not None
+
     def ours(self, name, *arguments, env=None, checkpoint=False, turbo=False):
         if checkpoint or self.options.small:
             model = ["--checkpoint", self.scratch / "checkpoint"]
@@ -112,7 +116,7 @@ def apart(bench):
         files[kernels] = bench.scratch / f"field-{kernels}.safetensors"
         command = [bench.options.orfeas, "model", "trace", bench.scratch / "checkpoint", "--image", REPOSITORY / "assets/pictures/clip_teapot.png",
                    "--steps", "5", "--device", bench.options.device, "-o", files[kernels]]
-        if bench.run(f"field-{kernels}", [sys.executable, "-c", SAY, *command], env={"HUNYUAN3D_KERNELS": kernels})[0] is None:
+        if not bench.done(f"field-{kernels}", command, env={"HUNYUAN3D_KERNELS": kernels}):
             return None
     plain, own = (field(files[kernels], "grid_vanilla_32") for kernels in ("plain", "auto"))
     return math.dist(plain, own) / math.hypot(*plain)
@@ -133,8 +137,8 @@ def measure(bench):
         extra = ["--compile"] if bench.options.compile else []
         reference = bench.run("reference", [sys.executable, HERE / "reference.py", *extra], limit=1200)[0] or {}
 
-    made, _ = bench.run("checkpoint", [sys.executable, "-c", MAKE, HERE / "random_checkpoint.py", bench.scratch / "checkpoint",
-                                       *(["--small"] if small else [])])
+    made = bench.done("checkpoint", [sys.executable, HERE / "random_checkpoint.py", bench.scratch / "checkpoint",
+                                     *(["--small"] if small else [])])
 
     parts = bench.ours("parts", *volume, "--steps", steps, "--queries", queries, "--repeat", 5)
     flash_parts = bench.ours("parts-flashvdm", *flash, "--steps", 2, "--queries", 65536 if not small else 1024, "--repeat", 3)
@@ -192,9 +196,8 @@ def measure(bench):
         row(f"held after {jobs[0]} and after {jobs[1]} jobs, {place}, MiB", "–", " and ".join(held) or "–", "the same")
 
 
-# Says in JSON that it ended, as every other step does.
-MAKE = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__'); print('{\"made\": true}')"
-SAY = "import subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr); print('{\"made\": true}')"
+# Says in JSON that a command ended, as every other step does of itself.
+SAY = "import subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=sys.stderr); print('{\"done\": true}')"
 
 
 def about(options):
