@@ -19,9 +19,10 @@ deploy_linux.sh [OPTIONS] [DIR]
 
 Deploys ORFEAS with Docker Compose. Data, secrets and .env lie in DIR [default: the clone].
 
-  --cpu, --gpu        without a GPU (engine inflate, or hunyuan3d on the CPU), or with one
+  --cpu, --gpu        without a GPU, or with one
                       [default: what .env in DIR says, else with one]
-  --model NAME        checkpoint to fetch and run, hunyuan3d-2mini-turbo say; without it the engine is inflate
+  --model NAME        checkpoint to fetch and run, hunyuan3d-2mini-turbo say; without it the starter model runs, which the
+                      images bring along
   --model-from DIR    take the checkpoint from this folder instead of the hub
   --accept-licence    accept the model's licence without being asked (it is shown all the same)
   --check             check the prerequisites and end

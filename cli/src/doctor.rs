@@ -6,6 +6,7 @@ use clap::Args;
 use orfeas_bus::Bus;
 use orfeas_bus::topology::Needs;
 use orfeas_contract::Stage;
+use orfeas_engine::starter_model;
 use serde::Serialize;
 
 use crate::connect::{Server, block_on, topology};
@@ -121,9 +122,16 @@ impl Doctor {
     }
 
     fn weights(&self) -> Finding {
-        let mend = "engine inflate needs none; hunyuan3d needs a checkpoint folder (--model DIR)";
-        let Some(folder) = &self.model else {
-            return Finding::bad("weights", Health::Optional, "no checkpoint folder was named", mend);
+        let mend = "name a checkpoint folder (--model DIR); engine inflate needs none";
+        let (folder, whose) = match &self.model {
+            Some(folder) => (folder.clone(), ""),
+            None => match starter_model() {
+                Ok(folder) => (folder, "the starter model at "),
+                Err(_) => {
+                    let mend = "copy models/starter to share/orfeas/models beside bin, or name a checkpoint folder (--model DIR)";
+                    return Finding::bad("weights", Health::Missing, "the starter model is not there", mend);
+                }
+            },
         };
         let needed = |names: &[&str]| names.iter().any(|name| folder.join(name).is_file());
         if !needed(&["config.yaml"]) {
@@ -133,7 +141,7 @@ impl Doctor {
             let found = format!("{} has no model.fp16.safetensors", folder.display());
             return Finding::bad("weights", Health::Missing, found, mend);
         }
-        Finding::ok("weights", folder.display().to_string())
+        Finding::ok("weights", format!("{whose}{}", folder.display()))
     }
 }
 
@@ -151,7 +159,7 @@ fn nats_server() -> Finding {
 }
 
 fn gpu() -> Finding {
-    let mend = "engine inflate needs none; for hunyuan3d on a GPU install NVIDIA's driver";
+    let mend = "the CPU is enough for the starter model; for a GPU install NVIDIA's driver";
     let look = || -> Result<String, nvml_wrapper::error::NvmlError> {
         let nvml = nvml_wrapper::Nvml::init()?;
         let driver = nvml.sys_driver_version()?;
@@ -190,7 +198,7 @@ fn nvrtc() -> Finding {
     match folders.iter().find_map(|folder| holds(folder)) {
         Some(path) => Finding::ok("nvrtc", path.display().to_string()),
         None => {
-            let mend = "engine inflate needs none; for hunyuan3d on a GPU install the CUDA toolkit's NVRTC";
+            let mend = "the CPU needs none; for a GPU install the CUDA toolkit's NVRTC";
             Finding::bad("nvrtc", Health::Optional, "no libnvrtc.so was found", mend)
         }
     }

@@ -75,7 +75,7 @@ pub struct SurfaceFlags {
     /// How the surface is taken from the field: marching_cubes, or dual (keeps edges and corners)
     #[arg(long, value_name = "METHOD", default_value = "marching_cubes", value_parser = method)]
     pub surface: SurfaceMethod,
-    /// Leave out pieces with fewer faces than this share of the largest piece's, 0 to 1 [default: 0.005]
+    /// Leave out pieces with fewer faces than this share of the largest piece's, 0 to 1 [default: the model's own, or 0.005]
     #[arg(long, value_name = "SHARE")]
     pub floaters: Option<f32>,
     /// Fill hollows that no opening leads into

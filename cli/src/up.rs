@@ -28,7 +28,7 @@ pub struct Up {
     /// Port of the private nats-server; 0 takes a free one
     #[arg(long, default_value_t = 4222)]
     port: u16,
-    /// The engine: inflate, hunyuan3d, or noop for measuring
+    /// The engine: hunyuan3d, inflate, or noop for measuring [default: hunyuan3d, with the starter model]
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
     #[command(flatten)]
@@ -70,7 +70,7 @@ impl Up {
 /// Which checkpoint engine hunyuan3d runs, and where. Beyond these, the settings of `orfeas serve infer` hold.
 #[derive(Args, Clone, Debug)]
 pub struct CheckpointFlags {
-    /// Checkpoint folder of engine hunyuan3d [env: ORFEAS_MODEL_DIR]
+    /// Checkpoint folder of engine hunyuan3d [env: ORFEAS_MODEL_DIR] [default: the starter model]
     #[arg(long = "model", value_name = "DIR")]
     model: Option<PathBuf>,
     /// Where it runs: cpu, cuda or cuda:N [env: ORFEAS_DEVICE]

@@ -49,6 +49,26 @@ async fn a_checkpoint_makes_the_same_mesh_of_the_same_seed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_says_which_crumbs_are_left_out_and_a_job_may_say_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(checkpoint()).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let config = folder.path().join("config.yaml");
+    let own = std::fs::read_to_string(&config).unwrap() + "\norfeas:\n  floaters: 1.0\n";
+    std::fs::write(&config, own).unwrap();
+    let mut setup = setup(0);
+    setup.infer[0].1 = folder.path().display().to_string();
+    let pipeline = setup.start().await;
+    let made = async |name: &str, options: &str| pipeline.complete(&job(name), options, pictures::disc(200)).await.report;
+    let usual = made("usual", r#"{"seed":7,"steps":5}"#).await;
+    let all = made("all", r#"{"seed":7,"steps":5,"floaters":0}"#).await;
+    assert!(usual.components < all.components, "{} of {} pieces", usual.components, all.components);
+    assert_eq!(all.removed_components, 0);
+    assert_eq!(usual.removed_components, all.components - usual.components);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_worker_s_job_goes_on_from_its_latents() {
     let mut pipeline = setup(2).start().await;
     let options = r#"{"seed":3,"steps":120,"file_name":"thing.stl"}"#;

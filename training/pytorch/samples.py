@@ -127,7 +127,7 @@ class Samples:
         near = torch.arange(count, device=self.device) % 2
         index = 2 * draw(points.shape[1] // 2, batch, count) + near
         points = points.gather(1, index[..., None].expand(-1, -1, 3)).float() / STEPS
-        occupancy = torch.sigmoid(-STEEPNESS / DISTANCE_STEPS * distances.gather(1, index).float())
+        occupancy = torch.sigmoid(-self.plan["steepness"] / DISTANCE_STEPS * distances.gather(1, index).float())
         # An object's mirror image is an object, and looks like its picture's.
         mirrored = draw(2, batch).bool()
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures).float() / 255.0

@@ -25,7 +25,7 @@ import torch.distributed as dist
 import yaml
 from network import Network
 from safetensors.torch import load_file, save_file
-from samples import Judged, Samples
+from samples import STEEPNESS, Judged, Samples
 from weights import Layout, Optimiser
 
 
@@ -61,6 +61,12 @@ def captured(work):
     return graph.replay
 
 
+def missed(said, true):
+    """1 - intersection over union of occupancies between 0 and 1, `[batch, points]` anywhere in the box (Rahman and Wang 2016)."""
+    both = (said * true).sum(1)
+    return (1.0 - both / (said.sum(1) + true.sum(1) - both).clamp(min=1.0)).mean()
+
+
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=Path, required=True, help="checkpoint folder with the first weights")
@@ -82,6 +88,7 @@ def arguments():
         ("muon-ratio", float, 2.0), ("steps", int, 50_000), ("batch", int, 128), ("points", int, 2048), ("learning-rate", float, 4e-4),
         ("warm-up", int, 1000), ("down", float, 0.3), ("weight-decay", float, 0.01), ("clip", float, 1.0),
         ("mean-decay", float, 0.9995), ("first-samples", int, 4096), ("window", int, 131_072), ("reuse", int, 32), ("colours", int, 1),
+        ("steepness", float, STEEPNESS), ("overlap", float, 0.0),
         ("seed", int, 7),
     ]:
         parser.add_argument(f"--{name}", type=kind, default=value)
@@ -96,7 +103,7 @@ def main():
         torch.cuda.set_device(device)
     if world > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    names = "optimiser muon_ratio steps batch points learning_rate warm_up down weight_decay clip mean_decay window reuse colours seed".split()
+    names = "optimiser muon_ratio steps batch points learning_rate warm_up down weight_decay clip mean_decay window reuse colours steepness overlap seed".split()
     plan = {name: getattr(options, name) for name in names} | {"first": options.first_samples}
     torch.backends.cuda.matmul.allow_tf32 = True
     config = yaml.safe_load((options.first / "config.yaml").read_text())
@@ -178,6 +185,8 @@ def main():
         pictures, points, occupancy = places
         logits = network.logits(pictures, noise, points, guidance).float()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, occupancy)
+        if plan["overlap"] > 0.0:
+            loss = loss + plan["overlap"] * missed(logits[:, 1::2].sigmoid(), (occupancy[:, 1::2] > 0.5).float())
         torch._foreach_copy_(gradients, list(torch.autograd.grad(loss, list(own.values()))))
         gradient[-1] = loss.detach()
 

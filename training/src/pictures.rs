@@ -37,7 +37,7 @@ pub fn draw(engine: &mut dyn Engine, paths: &[PathBuf], side: u32, columns: u32)
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let picture = Picture::new(seen.width(), seen.height(), seen.into_rgba8().into_raw()).with_context(of)?;
         let field = engine.generate(&picture, &Request::default(), &mut Silent);
-        match field.map_err(anyhow::Error::from).and_then(|field| Ok(finished(&field)?)) {
+        match field.map_err(anyhow::Error::from).and_then(|field| Ok(finished(engine, &field)?)) {
             Ok((mesh, report)) => {
                 println!(
                     "{name:<32} {:>6.2} s {:>8} triangles, {} component(s), watertight: {}",

@@ -64,21 +64,23 @@ pub fn predicted(
         for (place, (azimuth, elevation)) in [(0.0, 8.0), (35.0, 20.0), (90.0, 8.0)].into_iter().enumerate() {
             paste(&mut sheet, &render_plain(&solid, azimuth, elevation, side), (1 + place as u32) * side, top);
         }
-        let Ok((mesh, _)) = finished(&field) else { continue };
+        let Ok((mesh, _)) = finished(engine, &field) else { continue };
         paste_views(&mut sheet, &mesh, side, 4 * side, top)?;
     }
     Ok(sheet)
 }
 
-/// The mesh of a field as the product makes it.
+/// The mesh of an engine's field as the product makes it.
 ///
 /// # Errors
 /// A field without an inside.
 #[cfg(feature = "engines")]
 pub fn finished(
+    engine: &dyn orfeas_engine::Engine,
     field: &orfeas_field::Field,
 ) -> Result<(orfeas_surface::Mesh, orfeas_contract::PrintReport), orfeas_surface::SurfaceError> {
-    orfeas_surface::finish(field, &orfeas_surface::FinishOptions::default(), &mut |_| {}, &|| false)
+    let options = orfeas_contract::Options { floaters: engine.floaters(), ..orfeas_contract::Options::default() };
+    orfeas_surface::finish(field, &orfeas_surface::FinishOptions::from(&options), &mut |_| {}, &|| false)
 }
 
 /// Puts a mesh onto a sheet: from the front, from between and from the side.

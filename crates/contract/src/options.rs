@@ -45,7 +45,8 @@ pub struct Options {
     /// How the surface is taken from the field.
     #[serde(default)]
     pub surface: SurfaceMethod,
-    /// Pieces with fewer faces than this share of the largest piece's are left out; 0 keeps all.
+    /// Pieces with fewer faces than this share of the largest piece's are left out; 0 keeps all. `None`: what the model says of
+    /// itself, which infer puts here, else [`Self::DEFAULT_FLOATERS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floaters: Option<f32>,
     /// Fill hollows that no opening leads into.

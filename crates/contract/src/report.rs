@@ -54,7 +54,7 @@ pub struct PrintReport {
     pub non_manifold_vertices: u64,
     /// Triangles without area.
     pub degenerate_triangles: u64,
-    /// Pieces that were too small to print and were left out of the files.
+    /// Pieces that were left out of the files: far smaller than the largest one, or hollows that were to be filled.
     #[serde(default)]
     pub removed_components: u64,
     /// The farthest that reduction to `target_faces` moved the surface; null where nothing was reduced.

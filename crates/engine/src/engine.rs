@@ -127,6 +127,12 @@ pub trait Engine: Send {
         format!("{} {}", self.name(), self.model())
     }
 
+    /// Share of the largest piece's faces below which a piece of its meshes is left out where the job does not say; `None`:
+    /// what holds for every engine.
+    fn floaters(&self) -> Option<f32> {
+        None
+    }
+
     /// Makes the field, `[resolution + 1; 3]` samples at most.
     ///
     /// # Errors

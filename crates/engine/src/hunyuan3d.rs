@@ -226,6 +226,10 @@ impl Engine for Hunyuan3d {
         format!("{NAME} {}", self.sha256)
     }
 
+    fn floaters(&self) -> Option<f32> {
+        self.model.config().own.floaters
+    }
+
     fn generate(
         &mut self,
         picture: &Picture,

@@ -12,6 +12,7 @@ pub mod inflate;
 mod noop;
 mod registry;
 mod sparse;
+mod starter;
 
 pub use engine::{Ended, Engine, Observer, Picture, Request, Resume, Silent, Task};
 pub use error::{EngineError, EngineErrorKind};
@@ -23,3 +24,4 @@ pub use orfeas_hunyuan3d::memory::Budget;
 pub use orfeas_hunyuan3d::volume::Method as Decoder;
 pub use orfeas_hunyuan3d::{DeviceName, Precision};
 pub use registry::{ENGINES, EngineSpec, LoadProgress, create};
+pub use starter::starter_model;

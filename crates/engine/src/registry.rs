@@ -34,8 +34,7 @@ pub fn create(spec: &EngineSpec, progress: &mut LoadProgress<'_>) -> Result<Box<
         hunyuan3d::NAME => match &spec.model {
             Some(model) => Ok(Box::new(Hunyuan3d::load(model, spec.resolution, progress)?)),
             None => {
-                let sentence = "the engine hunyuan3d needs a checkpoint folder";
-                Err(EngineError::new(EngineErrorKind::Unavailable, sentence))
+                Err(EngineError::new(EngineErrorKind::Unavailable, "the engine hunyuan3d needs a checkpoint folder"))
             }
         },
         other => {

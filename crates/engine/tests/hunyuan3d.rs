@@ -77,6 +77,7 @@ fn a_checkpoint_may_say_how_it_wants_to_be_run() {
     let made = |engine: &mut Hunyuan3d, seed: u64| {
         engine.generate(&picture(), &Request { seed, ..Request::default() }, &mut Silent).unwrap()
     };
+    assert_eq!((engine.floaters(), at("  floaters: 0.25\n", None).unwrap().floaters()), (None, Some(0.25)));
     let field = made(&mut engine, 1);
     assert_eq!((field.provenance.steps, field.provenance.seed), (2, 9));
     assert!((field.provenance.guidance - 2.5).abs() < f32::EPSILON);
@@ -105,6 +106,7 @@ fn a_checkpoint_may_say_how_it_wants_to_be_run() {
         ("  steps: 4\n  most_steps: 3\n", "most_steps"),
         ("  lora: 1\n", "lora"),
         ("  decoder: best\n", "best"),
+        ("  floaters: 1.5\n", "floaters"),
     ] {
         let error = with(own).err().unwrap();
         assert_eq!(error.kind(), EngineErrorKind::Unavailable);

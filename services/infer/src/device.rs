@@ -44,10 +44,16 @@ pub struct Task {
     pub answer: oneshot::Sender<Result<Field, EngineError>>,
 }
 
+/// What is known of the engine once it is loaded.
+struct Known {
+    identity: String,
+    floaters: Option<f32>,
+}
+
 /// The way to the device thread.
 pub struct Device {
     tasks: SyncSender<Task>,
-    identity: Arc<OnceLock<String>>,
+    known: Arc<OnceLock<Known>>,
     loaded: std::sync::Mutex<Option<oneshot::Receiver<Result<(), EngineError>>>>,
 }
 
@@ -59,11 +65,11 @@ impl Device {
     pub fn start(spec: EngineSpec, mut progress: impl FnMut(u8) + Send + 'static) -> Result<Self, ServiceError> {
         let (tasks, queue) = sync_channel(WAITING);
         let (say_loaded, loaded) = oneshot::channel();
-        let identity = Arc::new(OnceLock::new());
-        let known = identity.clone();
+        let known = Arc::new(OnceLock::new());
+        let told = known.clone();
         let thread = move || match orfeas_engine::create(&spec, &mut progress) {
             Ok(engine) => {
-                let _ = known.set(engine.identity());
+                let _ = told.set(Known { identity: engine.identity(), floaters: engine.floaters() });
                 let _ = say_loaded.send(Ok(()));
                 serve(engine, &queue);
             }
@@ -75,7 +81,7 @@ impl Device {
             .name("orfeas-device".into())
             .spawn(thread)
             .map_err(|error| ServiceError::Own(format!("no device thread: {error}")))?;
-        Ok(Self { tasks, identity, loaded: std::sync::Mutex::new(Some(loaded)) })
+        Ok(Self { tasks, known, loaded: std::sync::Mutex::new(Some(loaded)) })
     }
 
     /// Waits until the engine is loaded; to be called once.
@@ -93,7 +99,12 @@ impl Device {
 
     /// What tells this engine's results from another's; empty until it is loaded.
     pub fn identity(&self) -> &str {
-        self.identity.get().map_or("", String::as_str)
+        self.known.get().map_or("", |known| &known.identity)
+    }
+
+    /// What the engine wants to have left out of its meshes ([`orfeas_engine::Engine::floaters`]).
+    pub fn floaters(&self) -> Option<f32> {
+        self.known.get().and_then(|known| known.floaters)
     }
 
     /// Computes a field. With `keep_every` above 0, what to go on from is kept after every so many steps. The steps come through `progress`; one that nobody takes in time is left out.

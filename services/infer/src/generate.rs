@@ -196,8 +196,10 @@ impl Generate {
         let EventBody::Generated(generated) = event.body else {
             return Err(Failure::new(Stage::Infer, Code::Internal, "the generated event is of another kind").into());
         };
+        let mut common = WorkCommon { queued: orfeas_contract::now(), timings: generated.timings, ..work.common.clone() };
+        common.options.floaters = common.options.floaters.or(self.device.floaters());
         let next = ExportWork {
-            common: WorkCommon { queued: orfeas_contract::now(), timings: generated.timings, ..work.common.clone() },
+            common,
             field: generated.field,
             provenance: generated.provenance,
         };

@@ -1,8 +1,9 @@
 //! From the configuration to the engine that it asks for.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use orfeas_engine::{Batching, Budget, Decoder, DeviceName, EngineSpec, LowVram, ModelSpec, Precision};
+use orfeas_engine::{Batching, Budget, Decoder, DeviceName, EngineSpec, LowVram, ModelSpec, Precision, starter_model};
 use orfeas_service::config::{self, DecoderName, EngineName, InferConfig};
 use orfeas_stage::ServiceError;
 
@@ -13,16 +14,34 @@ const GPU_CHUNK: usize = 65_536;
 /// What the configuration asks for.
 ///
 /// # Errors
-/// [`ServiceError::Own`] for a GPU whose memory cannot be told, so that its limit cannot be kept.
+/// [`ServiceError::Own`] for a GPU whose memory cannot be told, so that its limit cannot be kept, and for a model that is neither named
+/// nor brought along.
 pub fn of(config: &InferConfig) -> Result<EngineSpec, ServiceError> {
-    let model = match (config.engine, &config.model_dir) {
-        (EngineName::Hunyuan3d, Some(folder)) => Some(model(config, folder)?),
-        _ => None,
+    let model = match config.engine {
+        EngineName::Hunyuan3d => Some(model(config, &folder(config.model_dir.as_deref(), starter_model)?)?),
+        EngineName::Inflate | EngineName::Noop => None,
     };
     Ok(EngineSpec { name: config.engine.name().to_owned(), resolution: config.resolution, model })
 }
 
-fn model(config: &InferConfig, folder: &std::path::Path) -> Result<ModelSpec, ServiceError> {
+/// The checkpoint folder that was named, else the starter model's. Another engine is never taken instead.
+fn folder(
+    named: Option<&Path>,
+    starter: impl FnOnce() -> Result<PathBuf, Vec<PathBuf>>,
+) -> Result<PathBuf, ServiceError> {
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
+    starter().map_err(|places| {
+        let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+        ServiceError::Own(format!(
+            "engine hunyuan3d has no model: model_dir is not set, and the starter model is not in {}",
+            places.join(" or ")
+        ))
+    })
+}
+
+fn model(config: &InferConfig, folder: &Path) -> Result<ModelSpec, ServiceError> {
     let own = if cfg!(feature = "cuda") { DeviceName::Cuda(0) } else { DeviceName::Cpu };
     let device = match &config.device {
         Some(name) => DeviceName::from_str(name).map_err(|error| ServiceError::Own(error.to_string()))?,
@@ -93,6 +112,23 @@ fn nth(list: &str, number: usize) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_that_is_named_wins_over_the_starter_model_and_none_is_an_error() {
+        let named = Path::new("/models/one");
+        assert_eq!(folder(Some(named), || panic!("not asked for")).unwrap(), named);
+        assert_eq!(folder(None, || Ok("/share/starter".into())).unwrap(), Path::new("/share/starter"));
+        let error = folder(None, || Err(vec!["/bin/models".into(), "/share".into()])).unwrap_err().to_string();
+        assert!(error.contains("model_dir is not set") && error.contains("/bin/models or /share"), "{error}");
+    }
+
+    #[test]
+    fn where_nothing_is_configured_the_starter_model_runs() {
+        let spec = of(&InferConfig::load(&config::Sources::default()).unwrap()).unwrap();
+        let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/starter").canonicalize().unwrap();
+        assert_eq!((spec.name.as_str(), spec.resolution), ("hunyuan3d", None));
+        assert_eq!(spec.model.unwrap().folder.canonicalize().unwrap(), starter);
+    }
 
     #[test]
     fn a_number_counts_what_is_visible() {

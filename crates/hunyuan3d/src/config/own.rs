@@ -24,6 +24,9 @@ pub struct OwnConfig {
     /// The seed of the noise that every shape begins with, whatever was asked for: a model that makes one shape of a
     /// picture was made for one noise.
     pub noise_seed: Option<u64>,
+    /// Share of the largest piece's faces, 0 to 1, below which a piece of the mesh is left out where nobody says. A small
+    /// model leaves crumbs that no picture shows.
+    pub floaters: Option<f32>,
 }
 
 impl OwnConfig {
@@ -43,6 +46,9 @@ impl OwnConfig {
         }
         if config.guidance.is_some_and(|guidance| !guidance.is_finite()) {
             return Err(wrong("guidance is no finite number"));
+        }
+        if config.floaters.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(wrong("floaters must be from 0 to 1"));
         }
         Ok(config)
     }

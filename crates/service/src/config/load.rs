@@ -148,9 +148,6 @@ impl InferConfig {
             kernel_cache: reader.text("hunyuan3d_kernel_cache"),
             cuda_visible_devices: reader.text("cuda_visible_devices"),
         };
-        if config.engine == EngineName::Hunyuan3d && !reader.is_set("model_dir") {
-            reader.mistake("engine", "hunyuan3d needs model_dir, the checkpoint folder, which is not set");
-        }
         let known = |device: &str| {
             device == "cpu" || device == "cuda" || device.strip_prefix("cuda:").is_some_and(|n| n.parse::<u8>().is_ok())
         };

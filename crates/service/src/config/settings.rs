@@ -159,10 +159,11 @@ pub static SETTINGS: &[Setting] = &[
     row("Ingest", &[Ingest], own!(image_max_decoder_bytes, IMAGE_MAX_DECODER_BYTES), Kind::Bytes(1 << 20),
         Same("512MiB"), "Most memory that decoding a picture may take."),
 
-    row("Infer", &[Infer], own!(engine, ENGINE), Kind::Choice(super::EngineName::NAMES), Same("inflate"),
-        "What turns pictures into fields. hunyuan3d needs a checkpoint (model_dir); noop is for measuring the pipeline."),
+    row("Infer", &[Infer], own!(engine, ENGINE), Kind::Choice(super::EngineName::NAMES), Same("hunyuan3d"),
+        "What turns pictures into fields: hunyuan3d, the neural model; inflate, the silhouette as a solid; noop, for measuring."),
     row("Infer", &[Infer], own!(model_dir, MODEL_DIR), Kind::Folder, Unset,
-        "Checkpoint folder in Hunyuan3D-2's own layout (config.yaml and model.fp16.safetensors)."),
+        "Checkpoint folder of hunyuan3d in Hunyuan3D-2's own layout (config.yaml and model.fp16.safetensors). Unset: the starter \
+         model that ORFEAS brings along."),
     row("Infer", &[Infer], own!(resolution, RESOLUTION), Kind::Integer(16, 1_024), Unset,
         "Cells of the field along its longest side, where the job does not say. Unset means what the model says of itself, \
          else 256."),

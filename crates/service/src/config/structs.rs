@@ -62,11 +62,11 @@ words! {
     /// What turns pictures into fields.
     EngineName {
         /// Poisson inflation of the silhouette; needs no weights.
-        #[default]
         Inflate => "inflate",
         /// A fixed small field, for measuring the pipeline.
         Noop => "noop",
         /// The neural model.
+        #[default]
         Hunyuan3d => "hunyuan3d",
     }
 }

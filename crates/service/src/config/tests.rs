@@ -27,7 +27,7 @@ fn defaults_are_a_whole_configuration() {
     assert_eq!(ingest.common.nats.urls[0].expose(), "nats://127.0.0.1:4222");
     assert_eq!(ingest.common.topology.events_max_age, Duration::from_secs(7 * 86_400));
     let infer = InferConfig::load(&Sources::default()).unwrap();
-    assert_eq!((infer.engine, infer.resolution, infer.max_concurrent_jobs), (EngineName::Inflate, None, 3));
+    assert_eq!((infer.engine, infer.resolution, infer.max_concurrent_jobs), (EngineName::Hunyuan3d, None, 3));
     assert_eq!((infer.precision, infer.gpu_memory_limit), (Precision::Auto, Some(MemoryLimit::Share(0.85))));
     assert_eq!((infer.low_vram, infer.batch), (LowVram::Auto, Batch::Auto));
     ExportConfig::load(&Sources::default()).unwrap();
@@ -111,8 +111,6 @@ fn settings_that_go_together_are_held_together() {
     assert!(mistakes(IngestConfig::load(&environment(&from_file))).contains("holds no password in its first line"));
     let two = environment(&[("ORFEAS_NATS_TOKEN", "a"), ("ORFEAS_NATS_USER", "b"), ("ORFEAS_NATS_PASSWORD", "c")]);
     assert!(mistakes(ClientConfig::load(&two)).contains("set one way to log in"));
-    let model = environment(&[("ORFEAS_ENGINE", "hunyuan3d")]);
-    assert!(mistakes(InferConfig::load(&model)).contains("needs model_dir"));
     let pair = environment(&[("ORFEAS_REPLICAS", "2")]);
     assert!(mistakes(ClientConfig::load(&pair)).contains("use 1, 3 or 5"));
     let gpu = Sources::default().with("cuda_visible_devices", "1");
