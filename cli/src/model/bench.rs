@@ -70,6 +70,7 @@ enum Decoder {
     Dense,
     Hierarchical,
     Flashvdm,
+    Narrowband,
 }
 
 #[derive(Serialize)]
@@ -109,6 +110,7 @@ impl Bench {
                 Decoder::Dense => Method::Dense,
                 Decoder::Hierarchical => Method::Hierarchical,
                 Decoder::Flashvdm => Method::FlashVdm,
+                Decoder::Narrowband => Method::NarrowBand,
             },
             repeat: self.repeat,
             jobs: self.jobs,

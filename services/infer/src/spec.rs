@@ -75,6 +75,7 @@ fn model(config: &InferConfig, folder: &Path) -> Result<ModelSpec, ServiceError>
             DecoderName::Dense => Some(Decoder::Dense),
             DecoderName::Hierarchical => Some(Decoder::Hierarchical),
             DecoderName::FlashVdm => Some(Decoder::FlashVdm),
+            DecoderName::NarrowBand => Some(Decoder::NarrowBand),
         },
         chunk,
         memory,

@@ -108,6 +108,47 @@ impl Mask {
         near
     }
 
+    /// Cells whose eight corners are not all on one side of the level, each by its corner of the least index.
+    pub fn crossed(values: &Bricks, level: f32) -> Self {
+        let inside = Self::of(values, |value| value >= level);
+        let mut some = inside.joined(|one, next| one | next);
+        let all = inside.joined(|one, next| one & next);
+        some.bits.par_iter_mut().zip(&all.bits).for_each(|(some, all)| *some &= !all);
+        some
+    }
+
+    /// Each sample joined with the seven behind it along x, y and z; at the end of a row, with itself.
+    fn joined(&self, join: impl Fn(u64, u64) -> u64 + Sync) -> Self {
+        let (n, words) = (self.samples, self.words);
+        let (last, end) = ((n - 1) / 64, 1 << ((n - 1) % 64));
+        let mut along = self.clone();
+        along.bits.par_chunks_mut(words).for_each(|row| {
+            for at in 0..words {
+                let own = row[at];
+                // The next word is not joined yet.
+                let next = own >> 1 | row.get(at + 1).map_or(0, |next| next << 63);
+                row[at] = join(own, if at == last { next | own & end } else { next });
+            }
+        });
+        for stride in [words, n * words] {
+            let before = along.bits.clone();
+            along.bits.par_chunks_mut(n * words).enumerate().for_each(|(x, plane)| {
+                for (index, word) in plane.iter_mut().enumerate() {
+                    let at = x * n * words + index;
+                    let next = if at / stride % n + 1 < n { before[at + stride] } else { *word };
+                    *word = join(*word, next);
+                }
+            });
+        }
+        along
+    }
+
+    /// Of cells of a grid of half the resolution (by their corners of the least index), all samples that they hold: the corners of the
+    /// eight cells that each is cut into.
+    pub fn corners_of_halves(&self, samples: usize) -> Self {
+        self.placed(samples, 1).dilated()
+    }
+
     /// The samples whose values pass a test.
     fn of(values: &Bricks, test: impl Fn(f32) -> bool + Sync) -> Self {
         let samples = values.samples();
@@ -162,12 +203,17 @@ impl Mask {
 
     /// The set on a grid of twice the resolution: every second sample of `samples` along an edge.
     pub fn doubled(&self, samples: usize) -> Self {
+        self.placed(samples, 0)
+    }
+
+    /// The same, so many samples further along each axis.
+    fn placed(&self, samples: usize, offset: usize) -> Self {
         let mut out = Self::empty(samples);
         let words = out.words;
-        out.planes_mut().filter(|(x, _)| x % 2 == 0 && x / 2 < self.samples).for_each(|(x, to)| {
-            for y in (0..samples).step_by(2).filter(|y| y / 2 < self.samples) {
+        out.planes_mut().filter(|(x, _)| x % 2 == offset && x / 2 < self.samples).for_each(|(x, to)| {
+            for y in (offset..samples).step_by(2).filter(|y| y / 2 < self.samples) {
                 let row = &self.bits[(x / 2 * self.samples + y / 2) * self.words..][..self.words];
-                for z in bits_of(row).map(|z| 2 * z).filter(|z| *z < samples) {
+                for z in bits_of(row).map(|z| 2 * z + offset).filter(|z| *z < samples) {
                     to[y * words + z / 64] |= 1 << (z % 64);
                 }
             }

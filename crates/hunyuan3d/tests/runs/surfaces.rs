@@ -181,8 +181,17 @@ fn every_side_is_right_with_flashvdm() {
 }
 
 #[test]
+fn every_side_is_right_in_a_narrow_band_and_fewer_are_asked() {
+    for (name, score) in SHAPES {
+        let narrow = assert_right(name, &options(Method::NarrowBand, 128, score));
+        let usual = assert_right(name, &options(Method::Hierarchical, 128, score));
+        assert!(narrow > 1000 && narrow < usual * 2 / 3, "{name}: {narrow} samples were asked, usually {usual}");
+    }
+}
+
+#[test]
 fn nothing_and_everything_inside() {
-    for method in [Method::Hierarchical, Method::FlashVdm] {
+    for method in [Method::Hierarchical, Method::FlashVdm, Method::NarrowBand] {
         assert_eq!(assert_right("nothing", &options(method, 128, |_| -7.0)), 0);
         assert_eq!(assert_right("everything", &options(method, 128, |_| 7.0)), 0);
     }
@@ -192,7 +201,7 @@ fn nothing_and_everything_inside() {
 #[test]
 fn resolutions_that_do_not_halve() {
     for resolution in [125, 127, 129] {
-        for method in [Method::Hierarchical, Method::FlashVdm] {
+        for method in [Method::Hierarchical, Method::FlashVdm, Method::NarrowBand] {
             assert_right(&format!("thin sheet at {resolution}, {method:?}"), &options(method, resolution, sheet));
         }
     }
@@ -200,12 +209,14 @@ fn resolutions_that_do_not_halve() {
 
 #[test]
 fn three_levels() {
-    assert_right("touching spheres", &options(Method::Hierarchical, 255, touching));
+    for method in [Method::Hierarchical, Method::NarrowBand] {
+        assert_right("touching spheres", &options(method, 255, touching));
+    }
 }
 
 #[test]
 fn what_is_far_from_the_surface_takes_no_room() {
-    for method in [Method::Hierarchical, Method::FlashVdm] {
+    for method in [Method::Hierarchical, Method::FlashVdm, Method::NarrowBand] {
         let volume = decode(&options(method, 192, sphere));
         let dense = volume.samples.pow(3) * size_of::<f32>();
         assert!(volume.bytes() < dense / 2, "{method:?}: {} bytes, densely {dense}", volume.bytes());
@@ -224,7 +235,7 @@ fn levels_other_than_zero() {
 
 #[test]
 fn what_cannot_be_followed_is_closed_all_the_same() {
-    for method in [Method::Hierarchical, Method::FlashVdm] {
+    for method in [Method::Hierarchical, Method::FlashVdm, Method::NarrowBand] {
         let volume = decode(&options(method, 128, noise));
         assert_closed("noise", &volume, &exact(&volume, noise), 0.0);
     }

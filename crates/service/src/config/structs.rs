@@ -137,6 +137,8 @@ words! {
         Hierarchical => "hierarchical",
         /// The same, with adaptive key selection.
         FlashVdm => "flashvdm",
+        /// Coarse to fine, only in cells that the surface passes through.
+        NarrowBand => "narrowband",
     }
 }
 
