@@ -19,11 +19,12 @@ mkdir -p "$folder"
 seen=$("$make_data" families | sed -n 's/^\([a-z_]*\)$/\1/p' | paste -sd,)
 "$make_data" data --held-out --count 384 --seed 4294967296 --families "$seen" --out "$folder/judge/seeds"
 "$make_data" data --held-out --count 384 --out "$folder/judge/families"
-# Reading samples and launching kernels want cores of their own, or the GPUs wait.
-RAYON_NUM_THREADS=$((cores > 6 * gpus ? cores - 5 * gpus : 1)) nice -n 15 "$make_data" data --count 1000000 --views 2 --out "$folder/data" &
+# Reading samples and launching kernels want cores of their own, or the GPUs wait; at low priority, two for each are enough.
+RAYON_NUM_THREADS=$((cores > 2 * gpus ? cores - 2 * gpus : 1)) nice -n 15 "$make_data" data --count 1000000 --views 2 --out "$folder/data" &
 data=$!
 trap 'kill $data 2>/dev/null || true' EXIT
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$folder/compiled} TORCHINDUCTOR_COMPILE_THREADS=8 OMP_NUM_THREADS=2 PYTHONUNBUFFERED=1
 python3 -m torch.distributed.run --nproc-per-node "$gpus" "$here/train.py" --first "$first" --noise "$noise" --data "$folder/data" \
   --judge "$folder/judge/seeds" --judge "$folder/judge/families" --folder "$folder/run" --minutes "$minutes" --fit \
-  --optimiser muon --batch $((128 * gpus)) --points 1024 --warm-up 300 "$@"
+  --optimiser muon --learning-rate 8e-4 --batch $((128 * gpus)) --points 1024 --warm-up 300 --overlap 0.6 --steepness 100 --window 262144 \
+  --reuse 26 "$@"
