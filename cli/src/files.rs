@@ -97,7 +97,10 @@ pub fn report_lines(report: &PrintReport) {
         say(format!("  reduced     within {error:.3} mm"));
     }
     if report.removed_components > 0 {
-        say(format!("  left out    {} pieces, far smaller than the largest or filled hollows", report.removed_components));
+        say(format!(
+            "  left out    {} pieces, far smaller than the largest or filled hollows",
+            report.removed_components
+        ));
     }
     say(format!("  printable   {}", yes(report.printable())));
     for reason in &report.reasons {

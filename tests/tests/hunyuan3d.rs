@@ -60,7 +60,8 @@ async fn a_checkpoint_says_which_crumbs_are_left_out_and_a_job_may_say_otherwise
     let mut setup = setup(0);
     setup.infer[0].1 = folder.path().display().to_string();
     let pipeline = setup.start().await;
-    let made = async |name: &str, options: &str| pipeline.complete(&job(name), options, pictures::disc(200)).await.report;
+    let made =
+        async |name: &str, options: &str| pipeline.complete(&job(name), options, pictures::disc(200)).await.report;
     let usual = made("usual", r#"{"seed":7,"steps":5}"#).await;
     let all = made("all", r#"{"seed":7,"steps":5,"floaters":0}"#).await;
     assert!(usual.components < all.components, "{} of {} pieces", usual.components, all.components);

@@ -38,7 +38,8 @@ fn a_fresh_installation_makes_learned_solids() {
         let report = &said["report"];
         assert_eq!((&report["watertight"], &report["manifold"]), (&true.into(), &true.into()), "{name}: {said}");
         assert_eq!(report["components"], 1, "{name}: {said}");
-        let sizes: Vec<f64> = report["bounds_mm"].as_array().unwrap().iter().map(|side| side.as_f64().unwrap()).collect();
+        let sizes: Vec<f64> =
+            report["bounds_mm"].as_array().unwrap().iter().map(|side| side.as_f64().unwrap()).collect();
         // A volume, and no relief: what is behind the picture is there too.
         assert!(sizes.iter().all(|side| *side > 15.0), "{name}: {sizes:?}");
         assert!(std::fs::metadata(&stl).unwrap().len() > 84);

@@ -196,13 +196,10 @@ impl Generate {
         let EventBody::Generated(generated) = event.body else {
             return Err(Failure::new(Stage::Infer, Code::Internal, "the generated event is of another kind").into());
         };
-        let mut common = WorkCommon { queued: orfeas_contract::now(), timings: generated.timings, ..work.common.clone() };
+        let mut common =
+            WorkCommon { queued: orfeas_contract::now(), timings: generated.timings, ..work.common.clone() };
         common.options.floaters = common.options.floaters.or(self.device.floaters());
-        let next = ExportWork {
-            common,
-            field: generated.field,
-            provenance: generated.provenance,
-        };
+        let next = ExportWork { common, field: generated.field, provenance: generated.provenance };
         client::queue(&self.bus, Stage::Export, &job.id, &next).await?;
         // The event carries on from here: whatever comes again needs the picture no more.
         objects::discard(&self.bus, &work.picture);
