@@ -29,6 +29,15 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
     [ "$(grep -c '^HEALTHCHECK' deploy/Dockerfile)" -eq 5 ]
 }
 
+@test "what the images are built from is the whole workspace, and what they copy" {
+    needs cargo "a Rust toolchain brings it"
+    sed -n 's/^!//p' deploy/Dockerfile.dockerignore | xargs -I{} cp -r --parents {} "$BATS_TEST_TMPDIR"
+    for copied in $(sed -n 's/^COPY \([a-z][^ ]*\) .*/\1/p' deploy/Dockerfile); do
+        [ -e "$BATS_TEST_TMPDIR/$copied" ]
+    done
+    cargo metadata --locked --offline --format-version 1 --manifest-path "$BATS_TEST_TMPDIR/Cargo.toml" >"$BATS_TEST_TMPDIR/metadata"
+}
+
 @test "Compose reads its file with each profile, and it is what it promises" {
     needs docker-compose "make test-deploy installs it"
     unset COMPOSE_PROFILES
