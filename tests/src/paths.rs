@@ -1,5 +1,6 @@
 //! Where the programs are that the tests run.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use orfeas_service::config::Service;
@@ -45,6 +46,15 @@ pub fn nats_server() -> PathBuf {
         .chain(std::env::split_paths(&on_path).map(|folder| folder.join("nats-server")))
         .find(|path| path.is_file());
     found.expect("there is no nats-server; `make test` sets one up, or name one in NATS_SERVER")
+}
+
+/// `PATH` with the nats-server's folder before all others, for programs that look for one there.
+#[must_use]
+pub fn path_to_nats_server() -> OsString {
+    let server = nats_server();
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let folders = server.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&others));
+    std::env::join_paths(folders).expect("folders of PATH")
 }
 
 /// The Python with the plain client's packages: `PYTHON`, or the one that `make` set up.

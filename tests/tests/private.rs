@@ -37,14 +37,10 @@ impl Orfeas {
         let log = File::create(folder.path().join("log")).unwrap();
         let mut command = Command::new(paths::orfeas());
         without_settings(&mut command);
-        let path = std::env::join_paths(
-            std::iter::once(paths::nats_server().parent().unwrap().to_owned())
-                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-        );
         let child = command
             .args(args)
             .current_dir(folder.path())
-            .env("PATH", path.unwrap())
+            .env("PATH", paths::path_to_nats_server())
             // Where `generate` makes the folder of its server.
             .env("TMPDIR", folder.path())
             .stdin(Stdio::null())

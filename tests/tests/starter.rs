@@ -10,17 +10,12 @@ use orfeas_tests::{paths, pictures, without_settings};
 fn generate(program: &Path, picture: &Path, stl: &Path) -> Output {
     let mut command = Command::new(program);
     without_settings(&mut command);
-    let server = paths::nats_server();
-    let path = std::env::join_paths(
-        std::iter::once(server.parent().expect("a folder").to_owned())
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
-    );
     command
         .args(["generate", "--resolution", "64", "--quiet", "--json"])
         .arg(picture)
         .arg("-o")
         .arg(stl)
-        .env("PATH", path.expect("a path"))
+        .env("PATH", paths::path_to_nats_server())
         .output()
         .expect("the command runs")
 }

@@ -15,7 +15,7 @@ use crate::learn::run::{Evaluate, Run};
 use crate::{bench, sheet};
 
 /// The network that is shipped.
-const STARTER: &str = include_str!("../starter.yaml");
+const STARTER: &str = include_str!("../../models/starter/config.yaml");
 /// Every so many families is looked at while learning.
 const SEEN_EVERY: usize = 6;
 

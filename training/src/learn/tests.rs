@@ -35,7 +35,7 @@ fn small() -> String {
         ("image_size: 224", "image_size: 28"),
         ("    size: 224", "    size: 28"),
     ];
-    let mut text = include_str!("../../starter.yaml").to_owned();
+    let mut text = include_str!("../../../models/starter/config.yaml").to_owned();
     for (from, to) in smaller {
         assert!(text.contains(from), "{from}");
         text = text.replace(from, to);
@@ -70,7 +70,7 @@ fn batch(plan: &Plan, config: &ModelConfig, seed: u64) -> Batch {
 
 #[test]
 fn the_starter_model_is_small_enough_to_ship() {
-    let config = ModelConfig::parse(include_str!("../../starter.yaml")).unwrap();
+    let config = ModelConfig::parse(include_str!("../../../models/starter/config.yaml")).unwrap();
     let bytes = 2 * Layout::of(&config).unwrap().count();
     assert!((20_000_000..40_000_000).contains(&bytes), "{bytes}");
 }

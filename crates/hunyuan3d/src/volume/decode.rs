@@ -37,8 +37,8 @@ pub enum Method {
     Hierarchical,
     /// The same, with adaptive key selection.
     FlashVdm,
-    /// Coarse to fine, asking only in cells that the surface passes through and, from there, wherever it leads: a third of
-    /// the queries, or fewer. A piece that the coarse level does not see at all stays unseen a little more often.
+    /// Coarse to fine, asking only in cells that the surface passes through and, from there, wherever it leads. A piece that
+    /// the coarse level does not see at all stays unseen a little more often.
     NarrowBand,
 }
 
@@ -185,7 +185,7 @@ impl<B: Kernels> Run<'_, '_, B> {
         let samples = resolution + 1;
         let axes = Axes::spaced(self.options.bounds, resolution);
         let mut ask = match self.options.method {
-            Method::NarrowBand => Mask::crossed(&coarse.values, self.options.level).corners_of_halves(samples),
+            Method::NarrowBand => Mask::in_crossed_cells(&coarse.values, self.options.level, samples),
             _ => band(coarse, samples, self.options.level, last),
         };
         // The coarse level's side first, and what is asked over it.

@@ -108,45 +108,12 @@ impl Mask {
         near
     }
 
-    /// Cells whose eight corners are not all on one side of the level, each by its corner of the least index.
-    pub fn crossed(values: &Bricks, level: f32) -> Self {
-        let inside = Self::of(values, |value| value >= level);
-        let mut some = inside.joined(|one, next| one | next);
-        let all = inside.joined(|one, next| one & next);
-        some.bits.par_iter_mut().zip(&all.bits).for_each(|(some, all)| *some &= !all);
-        some
-    }
-
-    /// Each sample joined with the seven behind it along x, y and z; at the end of a row, with itself.
-    fn joined(&self, join: impl Fn(u64, u64) -> u64 + Sync) -> Self {
-        let (n, words) = (self.samples, self.words);
-        let (last, end) = ((n - 1) / 64, 1 << ((n - 1) % 64));
-        let mut along = self.clone();
-        along.bits.par_chunks_mut(words).for_each(|row| {
-            for at in 0..words {
-                let own = row[at];
-                // The next word is not joined yet.
-                let next = own >> 1 | row.get(at + 1).map_or(0, |next| next << 63);
-                row[at] = join(own, if at == last { next | own & end } else { next });
-            }
-        });
-        for stride in [words, n * words] {
-            let before = along.bits.clone();
-            along.bits.par_chunks_mut(n * words).enumerate().for_each(|(x, plane)| {
-                for (index, word) in plane.iter_mut().enumerate() {
-                    let at = x * n * words + index;
-                    let next = if at / stride % n + 1 < n { before[at + stride] } else { *word };
-                    *word = join(*word, next);
-                }
-            });
-        }
-        along
-    }
-
-    /// Of cells of a grid of half the resolution (by their corners of the least index), all samples that they hold: the corners of the
-    /// eight cells that each is cut into.
-    pub fn corners_of_halves(&self, samples: usize) -> Self {
-        self.placed(samples, 1).dilated()
+    /// On a grid of twice the resolution, all samples of the cells of this one whose eight corners are not all on one side of the level.
+    pub fn in_crossed_cells(values: &Bricks, level: f32, samples: usize) -> Self {
+        // From a corner, the middles of its cells, faces and edges are next to it: what is next to both sides is the middle of
+        // something that is crossed, and every cell around that is.
+        let beside = |side: bool| Self::of(values, |value| (value >= level) == side).doubled(samples).dilated();
+        beside(true).within(&beside(false)).dilated()
     }
 
     /// The samples whose values pass a test.
@@ -203,17 +170,12 @@ impl Mask {
 
     /// The set on a grid of twice the resolution: every second sample of `samples` along an edge.
     pub fn doubled(&self, samples: usize) -> Self {
-        self.placed(samples, 0)
-    }
-
-    /// The same, so many samples further along each axis.
-    fn placed(&self, samples: usize, offset: usize) -> Self {
         let mut out = Self::empty(samples);
         let words = out.words;
-        out.planes_mut().filter(|(x, _)| x % 2 == offset && x / 2 < self.samples).for_each(|(x, to)| {
-            for y in (offset..samples).step_by(2).filter(|y| y / 2 < self.samples) {
+        out.planes_mut().filter(|(x, _)| x % 2 == 0 && x / 2 < self.samples).for_each(|(x, to)| {
+            for y in (0..samples).step_by(2).filter(|y| y / 2 < self.samples) {
                 let row = &self.bits[(x / 2 * self.samples + y / 2) * self.words..][..self.words];
-                for z in bits_of(row).map(|z| 2 * z + offset).filter(|z| *z < samples) {
+                for z in bits_of(row).map(|z| 2 * z).filter(|z| *z < samples) {
                     to[y * words + z / 64] |= 1 << (z % 64);
                 }
             }
@@ -229,6 +191,12 @@ impl Mask {
     /// What is in this set but not in another.
     pub fn without(mut self, other: &Self) -> Self {
         self.bits.par_iter_mut().zip(&other.bits).for_each(|(own, other)| *own &= !other);
+        self
+    }
+
+    /// What is in both.
+    fn within(mut self, other: &Self) -> Self {
+        self.bits.par_iter_mut().zip(&other.bits).for_each(|(own, other)| *own &= other);
         self
     }
 
@@ -337,6 +305,30 @@ mod tests {
         mask = mask.with(&set_of(5, &[0]));
         assert_eq!(mask.dilated().indices().len(), 27 + 8 - 1);
         assert_eq!(mask.doubled(9).indices(), [0, 4 * 81 + 4 * 9 + 4]);
+    }
+
+    #[test]
+    fn of_a_crossed_cell_all_samples_are_asked_and_of_others_none() {
+        // Rows of a word and a bit, an inside of one corner, and a resolution that did not halve.
+        for (coarse, samples) in [(6, 11), (6, 12), (65, 129)] {
+            let mut values = Bricks::uniform(coarse, -1.0);
+            for place in [[2, 3, 3], [coarse - 1; 3]] {
+                values.set(place, 0.0);
+            }
+            let crossed = Mask::in_crossed_cells(&values, 0.0, samples);
+            let mut expected = std::collections::BTreeSet::new();
+            for cell in (0..coarse.pow(3)).map(|i| [i / (coarse * coarse), i / coarse % coarse, i % coarse]) {
+                let corner = |i: usize| [0, 1, 2].map(|axis| (cell[axis] + (i >> axis & 1)).min(coarse - 1));
+                let inside = (0..8).filter(|i| values.value(corner(*i)) >= 0.0).count();
+                for i in (0..27).filter(|_| (1..8).contains(&inside)) {
+                    let place = [2 * cell[0] + i / 9, 2 * cell[1] + i / 3 % 3, 2 * cell[2] + i % 3];
+                    if place.iter().all(|at| *at < samples) {
+                        expected.insert(((place[0] * samples + place[1]) * samples + place[2]) as u32);
+                    }
+                }
+            }
+            assert!(crossed.indices().into_iter().eq(expected), "{samples}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! From a shape's tokens to samples of its field on a grid (`volume_decoders.py`).
 //!
 //! Dense asks at every sample. Hierarchical begins coarse and asks finer only near the surface. FlashVDM does the same
-//! and lets neighbouring queries look at the few keys that matter to them. What was not asked is on the side that the coarser
+//! and lets neighbouring queries look at the few keys that matter to them. A narrow band is hierarchical without the reference's
+//! margins. What was not asked is on the side that the coarser
 //! level says.
 
 mod ask;
