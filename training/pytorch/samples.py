@@ -126,15 +126,57 @@ class Samples:
         # Near the surface and anywhere take turns in a sample; so they do here.
         near = torch.arange(count, device=self.device) % 2
         index = 2 * draw(points.shape[1] // 2, batch, count) + near
+        size = extents(points, distances)
         points = points.gather(1, index[..., None].expand(-1, -1, 3)).float() / STEPS
         occupancy = torch.sigmoid(-self.plan["steepness"] / DISTANCE_STEPS * distances.gather(1, index).float())
         # An object's mirror image is an object, and looks like its picture's.
         mirrored = draw(2, batch).bool()
         pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures).float() / 255.0
         points[..., 0] = torch.where(mirrored[:, None], -points[..., 0], points[..., 0])
+        if self.plan["stretch"] > 0.0:
+            normal = lambda *shape: torch.randn(shape, generator=random, device=self.device)
+            pictures, points = moved(pictures, points, size, self.plan["stretch"], normal)
         if self.plan["colours"]:
             pictures = recoloured(pictures, lambda: torch.rand(batch, 1, 1, 1, generator=random, device=self.device))
         return normalised(pictures), points, occupancy
+
+
+def extents(points, distances):
+    """Half the size of objects along each axis, about, `[batch, 3]`: points `[batch, points, 3]` as they are stored, and their distances."""
+    near = distances < 0.01 * DISTANCE_STEPS
+    return (points.abs() * near[..., None]).amax(1).float() / STEPS
+
+
+def moved(pictures, points, size, stretch, normal):
+    """Objects that are a little wider or taller, in pictures that were taken and cut out a little otherwise.
+
+    A sample is learned from many times, and a picture that never changes is learned by heart. An object that is wider by some percent is
+    another one, and seen from near the front its picture is as much wider. Both fill their frames again, as every object and picture does.
+    `size` is the objects' half size along each axis, `[batch, 3]`.
+    """
+    batch = pictures.shape[0]
+    wide, high = (stretch * normal(2, batch)).exp()
+    scales = torch.stack([wide, high, torch.ones_like(wide)], 1)
+    scales = scales * (size.amax(1) / (scales * size).amax(1))[:, None]
+    dark = 1.0 - pictures
+    # How far the picture of the object goes from its middle, to the sides, and up and down.
+    away = torch.linspace(-1.0, 1.0, pictures.shape[-1], device=pictures.device).abs()
+    shown = dark.amax(1) > 0.02
+    across, along = (shown.any(1) * away).amax(1).clamp(min=0.05), (shown.any(2) * away).amax(1).clamp(min=0.05)
+    fill = torch.maximum(across, along) / torch.maximum(wide * across, high * along) * (0.03 * normal(batch)).exp()
+    roll, shift = 0.03 * normal(batch), 0.02 * normal(2, batch)
+    cosine, sine = roll.cos(), roll.sin()
+    # From a place in the new picture to the one in the old.
+    places = torch.stack(
+        [
+            torch.stack([cosine / (wide * fill), sine / (wide * fill), shift[0]], 1),
+            torch.stack([-sine / (high * fill), cosine / (high * fill), shift[1]], 1),
+        ],
+        1,
+    )
+    grid = torch.nn.functional.affine_grid(places, pictures.shape, align_corners=False)
+    dark = torch.nn.functional.grid_sample(dark, grid, padding_mode="zeros", align_corners=False)
+    return 1.0 - dark, points * scales[:, None]
 
 
 def recoloured(pictures, rand):

@@ -84,10 +84,11 @@ def arguments():
     parser.add_argument("--log-every", type=int, default=100)
     parser.add_argument("--judge-every", type=int, default=2000)
     parser.add_argument("--save-every", type=int, default=5000)
+    parser.add_argument("--keep", type=int, action="append", default=[], help="a step whose model stays, as RUN/model-STEP (see average.py)")
     for name, kind, value in [
         ("muon-ratio", float, 2.0), ("steps", int, 50_000), ("batch", int, 128), ("points", int, 2048), ("learning-rate", float, 4e-4),
         ("warm-up", int, 1000), ("down", float, 0.3), ("weight-decay", float, 0.01), ("clip", float, 1.0),
-        ("mean-decay", float, 0.9995), ("first-samples", int, 4096), ("window", int, 131_072), ("reuse", int, 32), ("colours", int, 1),
+        ("mean-decay", float, 0.9995), ("first-samples", int, 4096), ("window", int, 131_072), ("reuse", int, 32), ("colours", int, 1), ("stretch", float, 0.0),
         ("steepness", float, STEEPNESS), ("overlap", float, 0.0),
         ("seed", int, 7),
     ]:
@@ -103,7 +104,7 @@ def main():
         torch.cuda.set_device(device)
     if world > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    names = "optimiser muon_ratio steps batch points learning_rate warm_up down weight_decay clip mean_decay window reuse colours steepness overlap seed".split()
+    names = "optimiser muon_ratio steps batch points learning_rate warm_up down weight_decay clip mean_decay window reuse colours stretch steepness overlap seed".split()
     plan = {name: getattr(options, name) for name in names} | {"first": options.first_samples}
     torch.backends.cuda.matmul.allow_tf32 = True
     config = yaml.safe_load((options.first / "config.yaml").read_text())
@@ -231,6 +232,8 @@ def main():
                 judge()
             if step % options.save_every == 0:
                 save()
+            if step in options.keep:
+                export(layout.views(mean), options.first, options.folder / f"model-{step}")
     if rank == 0:
         save()
         print(f"{step} steps are done; the model is in {options.folder / 'model'}")
