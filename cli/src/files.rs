@@ -55,18 +55,34 @@ fn cannot(path: &Path, error: &std::io::Error) -> Exit {
     Exit::other(format!("{} cannot be written: {error}", path.display()))
 }
 
-/// Writes beside and renames, so that nobody ever sees half a file.
+/// Writes beside and renames, so that nobody ever sees half a file. What is there and is no plain file (a pipe, a device) is
+/// written to; a link stays, and what it leads to is replaced; a file that may not be written to is not.
 fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Ended) -> Ended {
     let failed = |error: std::io::Error| cannot(path, &error);
+    let leads_to;
+    let (path, there) = match std::fs::metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let mut file = File::options().write(true).open(path).map_err(failed)?;
+            return fill(&mut file);
+        }
+        Ok(there) if there.permissions().readonly() => {
+            return Err(Exit::other(format!("{} cannot be written: it may only be read", path.display())));
+        }
+        Ok(there) => {
+            leads_to = path.canonicalize().map_err(failed)?;
+            (leads_to.as_path(), Some(there))
+        }
+        Err(_) => (path, None),
+    };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut beside = tempfile::Builder::new().prefix(".orfeas-").tempfile_in(folder).map_err(failed)?;
-    fill(beside.as_file_mut())?;
-    // A temporary file is for its owner only; a mesh is a file like any other.
+    let mut builder = tempfile::Builder::new();
+    // A temporary file is for its owner only; a mesh is a file like any other, for whom the umask says.
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::Permissions::from_mode(0o644);
-        beside.as_file().set_permissions(mode).map_err(failed)?;
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut beside = builder.prefix(".orfeas-").tempfile_in(folder).map_err(failed)?;
+    fill(beside.as_file_mut())?;
+    if let Some(there) = there {
+        beside.as_file().set_permissions(there.permissions()).map_err(failed)?;
     }
     beside.persist(path).map(drop).map_err(|error| failed(error.error))
 }
@@ -108,5 +124,43 @@ pub fn report_lines(report: &PrintReport) {
     }
     for warning in &report.warnings {
         say(format!("  warning     {warning}"));
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_written_to_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        write_whole(Path::new("/dev/null"), b"nowhere").unwrap();
+        assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+
+        let (real, link) = (folder.path().join("real.stl"), folder.path().join("link.stl"));
+        std::fs::write(&real, "old").unwrap();
+        symlink("real.stl", &link).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_file_keeps_its_mode_and_one_that_may_only_be_read_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+        let chmod = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let (new, like) = (folder.path().join("new.stl"), folder.path().join("like"));
+        write_whole(&new, b"1").unwrap();
+        std::fs::write(&like, "").unwrap();
+        assert_eq!(mode(&new), mode(&like), "as the umask says");
+        chmod(&new, 0o600);
+        write_whole(&new, b"2").unwrap();
+        assert_eq!((mode(&new), std::fs::read(&new).unwrap()), (0o600, b"2".to_vec()));
+        chmod(&new, 0o444);
+        assert!(write_whole(&new, b"3").is_err());
+        assert_eq!(std::fs::read(&new).unwrap(), b"2");
     }
 }

@@ -1,6 +1,6 @@
 //! `orfeas generate`: one picture, waited for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +41,14 @@ pub struct Generate {
 struct Target {
     path: PathBuf,
     format: Format,
+}
+
+/// A path that a file can be made at, before the job is run for it.
+fn in_a_folder(path: &Path) -> Ended {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
+        Some(folder) => Err(Exit::usage(format!("there is no folder {}", folder.display()))),
+        None => Ok(()),
+    }
 }
 
 impl Generate {
@@ -86,7 +94,8 @@ impl Generate {
         for path in &self.output {
             let text = path.to_string_lossy();
             if path.is_dir() || text.ends_with('/') {
-                std::fs::create_dir_all(path)?;
+                let failed = |error| Exit::usage(format!("{} cannot be a folder: {error}", path.display()));
+                std::fs::create_dir_all(path).map_err(failed)?;
                 let formats =
                     if self.request.format.is_empty() { vec![Format::Stl] } else { self.request.format.clone() };
                 targets.extend(
@@ -94,12 +103,17 @@ impl Generate {
                 );
             } else {
                 let format = Format::of_file_name(&text).map_err(Exit::usage)?.unwrap_or(Format::Stl);
-                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
-                {
-                    return Err(Exit::usage(format!("there is no folder {}", folder.display())));
-                }
+                in_a_folder(path)?;
                 targets.push(Target { path: path.clone(), format });
             }
+        }
+        self.thumbnail.as_deref().map_or(Ok(()), in_a_folder)?;
+        // A file's suffix says its format; one that is asked for besides wants a folder to go to.
+        if let Some(nowhere) = self.request.format.iter().find(|wanted| targets.iter().all(|to| to.format != **wanted))
+        {
+            return Err(Exit::usage(format!(
+                "--format {nowhere} goes nowhere: name a folder or a .{nowhere} file with -o"
+            )));
         }
         Ok(targets)
     }

@@ -124,6 +124,9 @@ impl Mesh {
                 let format = format_of(&output)?;
                 let (mesh, done) = orfeas_surface::repair(read_mesh(&file)?);
                 let mesh = mesh.in_order_of_use();
+                if mesh.triangles.is_empty() {
+                    return Err(Exit::other(format!("{}: no triangle is left after the repair", file.display())));
+                }
                 let report = orfeas_surface::report(&mesh, 0);
                 encoding.write(&output, &mesh, format, Some(&report))?;
                 if json {

@@ -1,6 +1,7 @@
 //! A picture in, files out.
 
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use orfeas_bus::client;
 use orfeas_contract::{Code, Event, EventBody, EventKind, Format, PrintReport, Stage, State, subjects};
 use orfeas_service::config::Service;
@@ -172,6 +173,7 @@ async fn options_suffix_object_and_derived_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_can_be_cancelled_queued_running_and_not_when_it_has_ended() {
     let mut pipeline = Setup { resolution: 384, ..Setup::default() }.start().await;
+    let mut heard = pipeline.nats.client().subscribe("orfeas.events.*.*").await.unwrap();
 
     let running = job("running");
     pipeline.submit(&running, "{}", pictures::ring(256, 1)).await;
@@ -195,6 +197,16 @@ async fn a_job_can_be_cancelled_queued_running_and_not_when_it_has_ended() {
     let completed = pipeline.complete(&done, options, pictures::disc(64)).await;
     client::cancel(&pipeline.bus, &done).await.unwrap();
     assert_eq!(pipeline.only_completed(&done).await, completed);
+    // The stream takes an event once; who only listens must not hear it twice either. What ends a job is said by two: by who
+    // works on it, and by who takes the stored wish. Once the wishes are settled, all that is to be heard was.
+    pipeline.settled().await;
+    pipeline.nats.client().flush().await.unwrap();
+    let mut ends = Vec::new();
+    while let Some(Some(message)) = heard.next().now_or_never() {
+        let event: Event = serde_json::from_slice(&message.payload).unwrap();
+        ends.extend(event.kind().terminal_state().map(|_| event.job));
+    }
+    assert_eq!(ends, [running, queued, done], "each once");
 
     // A wish about nothing harms nothing, and a plain client's publish is a wish too.
     pipeline.nats.publish(subjects::cancel(&job("nobody")), Bytes::new()).await.unwrap().await.unwrap();

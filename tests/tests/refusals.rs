@@ -26,6 +26,7 @@ async fn every_refusal_has_its_code_and_harms_nobody() {
         ("nothing", vec![], Bytes::new(), Code::EmptyPicture),
         ("one colour", vec![], pictures::flat(64), Code::NoSubject),
         ("options that are not JSON", vec![(options, "size=big")], good.clone(), Code::InvalidOptions),
+        ("options without names", vec![(options, r#"[["glb"],"duck"]"#)], good.clone(), Code::InvalidOptions),
         ("an unknown option", vec![(options, r#"{"colour":"red"}"#)], good.clone(), Code::InvalidOptions),
         ("a size below zero", vec![(options, r#"{"size_mm":-1}"#)], good.clone(), Code::InvalidOptions),
         ("an unknown format", vec![(options, r#"{"formats":["step"]}"#)], good.clone(), Code::UnknownFormat),

@@ -1,9 +1,11 @@
 //! The client's side: submit a picture, follow a job, fetch its files.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use orfeas_contract::{Event, JobId, Options, subjects};
+use orfeas_contract::{Event, JobId, Options, Stage, subjects};
 
 use crate::follow::{self, Anew, Begin};
 use crate::publish::Guard;
@@ -62,20 +64,44 @@ pub async fn follow(
     }))
 }
 
-/// Queues a job for a stage; queueing it again adds nothing.
+/// Queues a job for a stage; queueing it again adds nothing. New jobs leave room in the queue for those that are in it: a stage
+/// hands its job over before it lets go of its own message, so a queue full of one stage's jobs would never move again.
 ///
 /// # Errors
-/// [`BusErrorKind::Refused`] where the queue stayed full for longer than the publisher's patience.
-pub async fn queue<T: serde::Serialize>(
-    bus: &Bus,
-    stage: orfeas_contract::Stage,
-    job: &JobId,
-    work: &T,
-) -> Result<(), BusError> {
+/// [`BusErrorKind::Full`] where the queue stayed full for longer than a command's patience.
+pub async fn queue<T: serde::Serialize>(bus: &Bus, stage: Stage, job: &JobId, work: &T) -> Result<(), BusError> {
     let subject = subjects::work(stage, job);
     let payload =
         serde_json::to_vec(work).map_err(|error| BusError::caused(BusErrorKind::Refused, subject.clone(), error))?;
+    if stage == Stage::Infer {
+        room_for_new_jobs(bus).await?;
+    }
     bus.publish(&subject, &HeaderMap::new(), payload.into(), Guard::MessageId(&format!("{job}.{stage}")))
         .await
         .map(drop)
+}
+
+/// Waits while the work queue is as full as new jobs may make it. What is left free is a tenth, and more than as many as may look
+/// at the same time and all find room.
+async fn room_for_new_jobs(bus: &Bus) -> Result<(), BusError> {
+    const LEAST_FREE: u64 = 32;
+    /// A job takes seconds; a queue this long need not be looked at more often.
+    const LOOK_AGAIN: Duration = Duration::from_millis(500);
+    let trouble =
+        |error| BusError::caused(BusErrorKind::Unreachable, format!("looking at {}", subjects::STREAM_WORK), error);
+    let mut said = false;
+    loop {
+        let stream = bus.context.get_stream(subjects::STREAM_WORK).await.map_err(|error| trouble(Box::new(error)))?;
+        let info = stream.cached_info();
+        let most = u64::try_from(info.config.max_messages).unwrap_or(u64::MAX);
+        let free = (most / 10).max(LEAST_FREE).min(most / 2);
+        if info.state.messages < most - free {
+            return Ok(());
+        }
+        if !said {
+            tracing::warn!(waiting = info.state.messages, most, "the work queue is full; waiting for room");
+            said = true;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }

@@ -133,6 +133,8 @@ pub struct Bus {
     pub(crate) connects: Arc<watch::Sender<u64>>,
     /// What is done beside the work and nobody waits for, except the end.
     pub(crate) chores: TaskTracker,
+    /// Whether a publish waits for room in a full stream as long as it takes: a service's does, a command's says so.
+    pub(crate) waits_for_room: bool,
 }
 
 impl Bus {
@@ -200,7 +202,7 @@ impl Bus {
                 Some(sentence) => return Err(BusError::caused(BusErrorKind::Config, sentence, error)),
             },
         };
-        Ok(Self::over(client, connects))
+        Ok(Self { waits_for_room: settings.wait_for_server, ..Self::over(client, connects) })
     }
 
     fn over(client: async_nats::Client, connects: Arc<watch::Sender<u64>>) -> Self {
@@ -208,7 +210,7 @@ impl Bus {
             .timeout(CALL_TIMEOUT)
             .ack_timeout(CALL_TIMEOUT)
             .build(client.clone());
-        Self { client, context, connects, chores: TaskTracker::new() }
+        Self { client, context, connects, chores: TaskTracker::new(), waits_for_room: false }
     }
 
     /// Whether the connection stands at this moment.

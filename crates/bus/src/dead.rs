@@ -1,5 +1,6 @@
 //! Dead letters: messages that a stage gave up on, kept as they were, with the reason in their headers.
 
+use async_nats::HeaderMap;
 use orfeas_contract::{Failure, JobId, subjects};
 use serde::Deserialize;
 
@@ -10,9 +11,9 @@ use crate::{Bus, BusError, BusErrorKind};
 /// Writes the dead letter of a message: once, however often it is tried.
 ///
 /// # Errors
-/// [`BusError`] when the server stayed away.
+/// [`BusError`] when the server stayed away, or will never take it (too large with its reason).
 pub async fn bury(bus: &Bus, job: &JobId, failure: &Failure, delivery: &Delivery) -> Result<(), BusError> {
-    let mut headers = delivery.headers.clone();
+    let mut headers = kept(&delivery.headers);
     headers.insert("Orfeas-Code", failure.code.name());
     // Header values hold no line breaks; a sentence of ours has none, one that quotes an error may.
     headers.insert("Orfeas-Reason", failure.message.replace(['\r', '\n'], " ").as_str());
@@ -22,6 +23,22 @@ pub async fn bury(bus: &Bus, job: &JobId, failure: &Failure, delivery: &Delivery
         Err(error) if error.kind() != BusErrorKind::Conflict => Err(error),
         _ => Ok(()),
     }
+}
+
+/// A message's headers, without those that would tell the server something about the letter: what to expect of its stream, or
+/// that it is a repetition. The client's message id stays, under a name of ours.
+fn kept(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for (name, values) in headers.iter() {
+        let name: &str = name.as_ref();
+        let name = match name {
+            subjects::HEADER_MESSAGE_ID => "Orfeas-Message-Id",
+            server if server.to_ascii_lowercase().starts_with("nats-") => continue,
+            other => other,
+        };
+        values.iter().for_each(|value| kept.append(name, value.as_str()));
+    }
+    kept
 }
 
 /// The server's word that a message was delivered as often as its consumer allows.

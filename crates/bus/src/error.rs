@@ -23,7 +23,9 @@ pub enum BusErrorKind {
     NotFound,
     /// A compare-and-swap found another value.
     Conflict,
-    /// A limit of the server or of ours: too large, or full.
+    /// A stream or bucket that refuses what is new, or a server without room.
+    Full,
+    /// Larger than a limit of the server or of ours: it never fits.
     Limit,
     /// Bytes that are not what was promised.
     Damaged,
@@ -56,6 +58,6 @@ impl BusError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn transient(&self) -> bool {
-        matches!(self.kind, BusErrorKind::Unreachable | BusErrorKind::Missing | BusErrorKind::Limit)
+        matches!(self.kind, BusErrorKind::Unreachable | BusErrorKind::Missing | BusErrorKind::Full)
     }
 }

@@ -1,5 +1,7 @@
 //! Events: what clients hear, and the fence that keeps a stage's result single.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use orfeas_contract::{Event, EventKind, JobId, TraceParent, subjects};
 use time::format_description::well_known::Rfc3339;
@@ -21,6 +23,26 @@ pub async fn publish_once(bus: &Bus, event: &Event, trace: Option<&TraceParent>)
             there.ok_or_else(|| BusError::caused(BusErrorKind::Unreachable, format!("{subject} vanished"), error))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Publishes the event of a job that somebody else has ended, unless it comes: whoever ended the job is about to publish it,
+/// or died before that. Said twice, the stream would take it once, but plain subscribers would hear it twice.
+///
+/// # Errors
+/// As [`publish_once`].
+pub(crate) async fn publish_missing(bus: &Bus, event: &Event, trace: Option<&TraceParent>) -> Result<Event, BusError> {
+    /// How long whoever ended the job may take, and how often it is looked whether it did.
+    const COMING: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(50));
+    let deadline = tokio::time::Instant::now() + COMING.0;
+    loop {
+        if let Some(there) = find(bus, event.kind(), &event.job).await? {
+            return Ok(there);
+        }
+        if tokio::time::Instant::now() > deadline {
+            return publish_once(bus, event, trace).await;
+        }
+        tokio::time::sleep(COMING.1).await;
     }
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Acknowledgements are no fence (a late one removes a message that another worker runs), so who ends a job is decided
 //! here alone: the one whose swap puts the terminal event into the record. The event on the bus follows the record, and
-//! whoever meets an ended job again says its event again, which the event stream takes once.
+//! whoever meets an ended job again looks whether its event is there, and says it where it is not.
 
-use orfeas_contract::{ArtifactRef, Event, EventKind, JobId, JobRecord, Options, Source, State, TraceParent, subjects};
+use orfeas_contract::{
+    ArtifactRef, Event, EventKind, JobId, JobRecord, Options, Source, State, Timestamp, TraceParent, subjects,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::kv::{self, Entry};
@@ -70,7 +72,7 @@ pub async fn accept(
         Err(error) if error.kind() == BusErrorKind::Conflict => match get(bus, job).await? {
             Some(entry) if entry.value.source != *source => Ok(Acceptance::Repetition),
             Some(entry) => match entry.value.outcome {
-                Some(outcome) => events::publish_once(bus, &outcome, None).await.map(|_| Acceptance::Ended),
+                Some(outcome) => events::publish_missing(bus, &outcome, None).await.map(|_| Acceptance::Ended),
                 None => Ok(Acceptance::Ours),
             },
             None => Err(BusError::caused(BusErrorKind::Unreachable, format!("the record of {job} vanished"), error)),
@@ -87,6 +89,25 @@ pub async fn get(bus: &Bus, job: &JobId) -> Result<Option<Entry<JobRecord>>, Bus
     kv::get(bus, subjects::BUCKET_JOBS, job.as_str()).await
 }
 
+/// Whether the job has ended: by its client's wish, say, while a stage worked on it.
+///
+/// # Errors
+/// [`BusErrorKind::Damaged`] where its record is none of ours.
+pub async fn ended(bus: &Bus, job: &JobId) -> Result<bool, BusError> {
+    Ok(get(bus, job).await?.is_some_and(|entry| entry.value.outcome.is_some()))
+}
+
+/// When the picture that has waited longest to be taken in was stored; none where none waits.
+///
+/// # Errors
+/// [`BusErrorKind::Unreachable`] where the server does not answer.
+pub async fn waiting_since(bus: &Bus) -> Result<Option<Timestamp>, BusError> {
+    let images = bus.context.get_stream(subjects::STREAM_IMAGES).await;
+    let images = images.map_err(|error| BusError::caused(BusErrorKind::Unreachable, subjects::STREAM_IMAGES, error))?;
+    let state = &images.cached_info().state;
+    Ok((state.messages > 0).then_some(state.first_timestamp))
+}
+
 /// Notes that a stage begins (or begins again) with a job, unless the job has ended.
 ///
 /// # Errors
@@ -96,7 +117,7 @@ pub async fn begin(bus: &Bus, job: &JobId, state: State, attempt: u64) -> Result
         let entry = get(bus, job).await?;
         let entry = entry.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("job {job} has no record")))?;
         if let Some(outcome) = &entry.value.outcome {
-            events::publish_once(bus, outcome, None).await?;
+            events::publish_missing(bus, outcome, None).await?;
             return Ok(Admission::Ended);
         }
         let begun = entry.value.at(state, attempt, orfeas_contract::now());
@@ -147,7 +168,7 @@ pub async fn finish(bus: &Bus, event: Event, trace: Option<&TraceParent>) -> Res
         let entry = get(bus, &job).await?;
         let entry = entry.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("job {job} has no record")))?;
         if let Some(outcome) = &entry.value.outcome {
-            return events::publish_once(bus, outcome, trace).await;
+            return events::publish_missing(bus, outcome, trace).await;
         }
         let ended = entry.value.ended(state, event.clone(), orfeas_contract::now());
         match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &ended, entry.revision).await {

@@ -22,6 +22,10 @@ use crate::{Bus, BusError, BusErrorKind};
 /// The longest silence between two chunks of a running read.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// Chunks that are asked for at once. The server ends a batch early at its `max_pending` bytes (64 MiB where nobody set it),
+/// and holds what it has read for one reader: ours of 512 KiB come to half of that.
+const BATCH: u64 = 64;
+
 /// An object's description as it lies in the bucket (ADR-20's names).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ObjectInfo {
@@ -65,7 +69,7 @@ pub(crate) fn meta_subject(bucket: &str, name: &str) -> String {
 /// Puts bytes under a name that nobody else uses.
 ///
 /// # Errors
-/// [`BusErrorKind::Limit`] or [`BusErrorKind::Refused`] where the bucket is full.
+/// [`BusErrorKind::Full`] where the bucket stayed full for longer than a command's patience.
 pub async fn put(bus: &Bus, bucket: &str, name: &str, bytes: Bytes) -> Result<ArtifactRef, BusError> {
     let mut upload = Upload::begin(bus, bucket, name);
     upload.write(bytes).await?;
@@ -139,7 +143,7 @@ struct BatchRequest<'a> {
     next_by_subj: &'a str,
 }
 
-/// All chunks by one batched direct get (ADR-31): no consumer to create, and a gap shows as an early end.
+/// All chunks by batched direct gets (ADR-31): no consumer to create, and a gap shows as an early end.
 async fn read_chunks(
     bus: &Bus,
     bucket: &str,
@@ -148,16 +152,37 @@ async fn read_chunks(
     size: u64,
     label: &str,
 ) -> Result<Bytes, BusError> {
+    let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
+    let (mut received, mut next) = (0, 1);
+    while received < chunks {
+        let batch = BatchRequest { batch: (chunks - received).min(BATCH), seq: next, next_by_subj: subject };
+        let (came, last) = read_batch(bus, bucket, &batch, size, &mut bytes, label).await?;
+        if came == 0 {
+            break;
+        }
+        (received, next) = (received + came, last + 1);
+    }
+    Ok(bytes.freeze())
+}
+
+/// Appends the chunks of one batch to `bytes`; gives how many came, and the last one's sequence.
+async fn read_batch(
+    bus: &Bus,
+    bucket: &str,
+    batch: &BatchRequest<'_>,
+    size: u64,
+    bytes: &mut BytesMut,
+    label: &str,
+) -> Result<(u64, u64), BusError> {
     let unreachable = |error: String| BusError::new(BusErrorKind::Unreachable, format!("reading {label}: {error}"));
-    let request = serde_json::to_vec(&BatchRequest { batch: chunks, seq: 1, next_by_subj: subject })
-        .map_err(|error| unreachable(error.to_string()))?;
+    let damaged = |what: &str| BusError::new(BusErrorKind::Damaged, format!("object {label} {what}"));
+    let request = serde_json::to_vec(batch).map_err(|error| unreachable(error.to_string()))?;
     let inbox = bus.client.new_inbox();
     let mut answers = bus.client.subscribe(inbox.clone()).await.map_err(|error| unreachable(error.to_string()))?;
     let sent = bus.client.publish_with_reply(format!("$JS.API.DIRECT.GET.OBJ_{bucket}"), inbox, request.into()).await;
     sent.map_err(|error| unreachable(error.to_string()))?;
-    let mut bytes = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
-    let mut received = 0;
-    while received < chunks {
+    let (mut came, mut last) = (0, 0);
+    while came < batch.batch {
         let answer = timeout(SILENCE, answers.next()).await;
         let answer = answer.map_err(|_| unreachable("no answer in time".into()))?;
         let answer = answer.ok_or_else(|| unreachable("the connection was closed".into()))?;
@@ -166,12 +191,15 @@ async fn read_chunks(
             break;
         }
         if bytes.len() as u64 + answer.payload.len() as u64 > size {
-            return Err(BusError::new(BusErrorKind::Damaged, format!("object {label} has more bytes than it says")));
+            return Err(damaged("has more bytes than it says"));
         }
+        let sequence = answer.headers.as_ref().and_then(|headers| headers.get_last("Nats-Sequence"));
+        let sequence = sequence.and_then(|sequence| sequence.as_str().parse().ok());
+        last = sequence.ok_or_else(|| damaged("came in chunks without a sequence"))?;
         bytes.extend_from_slice(&answer.payload);
-        received += 1;
+        came += 1;
     }
-    Ok(bytes.freeze())
+    Ok((came, last))
 }
 
 /// Removes an object that nobody needs any more, in the background: the caller's acknowledgement does not wait for it,

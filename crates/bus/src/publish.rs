@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 
 use crate::{Bus, BusError, BusErrorKind};
 
-/// How long a publish is repeated while the server is away or the stream is full, before the caller's own retry (a
-/// redelivery) takes over.
+/// How long a publish is repeated while the server is away, or, by a command, the stream is full, before the caller's own
+/// retry (a redelivery) takes over. A service waits for room as long as it takes: that is the backpressure.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the answer to a publish may take once there is a new connection: what was written to the old one may be
@@ -33,8 +34,8 @@ impl Bus {
     ///
     /// # Errors
     /// [`BusErrorKind::Conflict`] where the guard's last sequence is another one (perhaps by an earlier try of this
-    /// very call whose answer was lost: the caller looks); [`BusErrorKind::Limit`] and [`BusErrorKind::Unreachable`]
-    /// when patience ran out.
+    /// very call whose answer was lost: the caller looks); [`BusErrorKind::Limit`] at once where it is too large for the
+    /// stream; [`BusErrorKind::Unreachable`] and the like when patience ran out.
     pub(crate) async fn publish(
         &self,
         subject: &str,
@@ -45,6 +46,7 @@ impl Bus {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(20);
         let mut connects = self.connects.subscribe();
+        let mut said: Option<tokio::time::Instant> = None;
         loop {
             let mut message = PublishMessage::build().payload(payload.clone()).headers(headers.clone());
             message = match guard {
@@ -71,21 +73,48 @@ impl Bus {
                 Ok(acknowledgement) => return Ok(acknowledgement.sequence),
                 Err(error) => error,
             };
-            let kind = match error.kind() {
-                PublishErrorKind::WrongLastSequence => BusErrorKind::Conflict,
-                PublishErrorKind::MaxPayloadExceeded => BusErrorKind::Limit,
-                PublishErrorKind::StreamNotFound => BusErrorKind::Missing,
-                PublishErrorKind::Other => BusErrorKind::Refused,
-                _ => BusErrorKind::Unreachable,
-            };
-            // `Other` is what a full stream answers (10077): that is the backpressure, so wait for room.
-            let again = matches!(kind, BusErrorKind::Unreachable | BusErrorKind::Refused | BusErrorKind::Missing);
-            if !again || tokio::time::Instant::now() + pause > deadline {
+            let kind = kind(&error);
+            let waits = kind == BusErrorKind::Full && self.waits_for_room;
+            let again = waits
+                || matches!(
+                    kind,
+                    BusErrorKind::Unreachable | BusErrorKind::Refused | BusErrorKind::Missing | BusErrorKind::Full
+                );
+            if !again || (!waits && tokio::time::Instant::now() + pause > deadline) {
                 return Err(BusError::caused(kind, format!("publishing on {subject}"), error));
+            }
+            if waits && said.is_none_or(|said| said.elapsed() > PATIENCE) {
+                said = Some(tokio::time::Instant::now());
+                tracing::warn!(subject, %error, "waiting for room");
             }
             tracing::debug!(subject, %error, "publish again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
+    }
+}
+
+/// What a publish was refused for. Most of what the server says comes as `Other`, with its code in the source.
+fn kind(error: &PublishError) -> BusErrorKind {
+    let code = std::error::Error::source(error).and_then(|source| source.downcast_ref::<jetstream::Error>());
+    match (error.kind(), code.map(jetstream::Error::error_code)) {
+        (PublishErrorKind::WrongLastSequence, _) => BusErrorKind::Conflict,
+        (PublishErrorKind::MaxPayloadExceeded, _) => BusErrorKind::Limit,
+        (PublishErrorKind::StreamNotFound, _) => BusErrorKind::Missing,
+        (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM)) => {
+            BusErrorKind::Limit
+        }
+        // The limit on messages or bytes of a stream, or of the whole store.
+        (
+            _,
+            Some(
+                ErrorCode::STREAM_STORE_FAILED
+                | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+                | ErrorCode::INSUFFICIENT_RESOURCES
+                | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+            ),
+        ) => BusErrorKind::Full,
+        (PublishErrorKind::Other, _) => BusErrorKind::Refused,
+        _ => BusErrorKind::Unreachable,
     }
 }

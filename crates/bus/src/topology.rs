@@ -253,7 +253,11 @@ impl Topology {
             filter_subject: spec.filter.clone(),
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.limits.ack_wait,
-            max_deliver: signed(self.limits.max_attempts + BACKSTOP_DELIVERIES),
+            max_deliver: match spec.name.as_str() {
+                // Nobody comes after these: a wish and an advisory are tried until they are done with.
+                CONSUMER_CANCEL | CONSUMER_JANITOR => -1,
+                _ => signed(self.limits.max_attempts + BACKSTOP_DELIVERIES),
+            },
             // Delayed retries count as pending; a small bound would let a few of them block everyone.
             max_ack_pending: 10_000,
             ..Default::default()

@@ -47,7 +47,7 @@ impl Upload {
     /// Appends bytes.
     ///
     /// # Errors
-    /// [`BusErrorKind::Limit`] or [`BusErrorKind::Refused`] where the bucket is full.
+    /// [`BusErrorKind::Full`] where the bucket stayed full for longer than a command's patience.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), BusError> {
         while self.held.len() + bytes.len() >= CHUNK {
             let part = bytes.split_to(CHUNK - self.held.len());

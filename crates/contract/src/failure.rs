@@ -129,13 +129,31 @@ impl Failure {
     /// A failure with its sentence.
     #[must_use]
     pub fn new(stage: Stage, code: Code, message: impl Into<String>) -> Self {
-        Self { stage, code, message: message.into() }
+        Self { stage, code, message: shortened(message.into()) }
     }
+}
+
+/// Sentences quote what a client sent, whose events have a limit; what is longer than this many bytes ends in three dots.
+const LONGEST_MESSAGE: usize = 1000;
+
+fn shortened(mut message: String) -> String {
+    if message.len() > LONGEST_MESSAGE {
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+        message.push('…');
+    }
+    message
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sentence_has_a_limit() {
+        let long = Failure::new(Stage::Ingest, Code::InvalidOptions, "ä".repeat(40_000)).message;
+        assert!(long.len() <= LONGEST_MESSAGE + 3 && long.ends_with("ä…"), "{}", long.len());
+        assert_eq!(Failure::new(Stage::Ingest, Code::InvalidOptions, "short").message, "short");
+    }
 
     #[test]
     fn wire_names_and_display_agree() {

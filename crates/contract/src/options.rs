@@ -150,6 +150,10 @@ impl Options {
         }
         let value: serde_json::Value =
             serde_json::from_str(json).map_err(|error| InvalidOptions::Syntax(error.to_string()))?;
+        // serde would take the values of an array by their places.
+        if !value.is_object() {
+            return Err(InvalidOptions::Syntax("it must be an object, {…}".to_owned()));
+        }
         // The formats first, by hand: serde would fold "unknown format" into a syntax error.
         if let Some(formats) = value.get("formats").and_then(serde_json::Value::as_array) {
             for name in formats.iter().filter_map(serde_json::Value::as_str) {

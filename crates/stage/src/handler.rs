@@ -178,7 +178,7 @@ impl<W: StageWork> StageHandler<W> {
     }
 
     async fn attempt_job(&self, job: &Job, task: &W::Task, delivery: &Delivery) -> (Counted, Outcome) {
-        match self.stage.admit(job, task, delivery).await {
+        match self.admitted(job, task, delivery).await {
             Ok(Admission::Go) => {}
             Ok(Admission::Ended) => return (Counted::Dropped, Outcome::Done),
             Err(error) if error.kind() == BusErrorKind::NotFound => {
@@ -198,8 +198,20 @@ impl<W: StageWork> StageHandler<W> {
         }
         let in_hand = self.cancellations.take(&job.id);
         let cancel = in_hand.token();
+        let worked = async {
+            // Troubles of the server are waited out here, with the message in hand: given back, they would count as deliveries.
+            let (mut delivery, mut pauses) = (delivery.clone(), pauses());
+            loop {
+                match self.stage.work(job, task, &delivery, cancel).await {
+                    Err(Halt::Bus(error)) if error.transient() => wait_out(&error, &mut pauses).await,
+                    worked => return worked,
+                }
+                // What was stored before the trouble is looked for.
+                delivery.attempt = delivery.attempt.max(2);
+            }
+        };
         let worked = tokio::select! {
-            worked = self.stage.work(job, task, delivery, cancel) => worked,
+            worked = worked => worked,
             () = cancel.cancelled() => Err(Halt::Cancelled),
         };
         match worked {
@@ -213,10 +225,7 @@ impl<W: StageWork> StageHandler<W> {
                 (Counted::Retry, Outcome::Retry { after: retry_delay(delivery.attempt), why: failure.message })
             }
             Err(Halt::Failed(failure)) => self.fail(job, failure, delivery).await,
-            // While the server is away the attempts do not run out: they are its failures, not the job's.
-            Err(Halt::Bus(error)) if error.transient() || delivery.attempt < self.max_attempts => {
-                later(delivery, &error)
-            }
+            Err(Halt::Bus(error)) if delivery.attempt < self.max_attempts => later(delivery, &error),
             Err(Halt::Bus(error)) => {
                 let code = match error.kind() {
                     BusErrorKind::NotFound => Code::ObjectMissing,
@@ -224,6 +233,18 @@ impl<W: StageWork> StageHandler<W> {
                     _ => Code::Internal,
                 };
                 self.fail(job, Failure::new(W::STAGE, code, error.to_string()), delivery).await
+            }
+        }
+    }
+
+    /// Enters the attempt, however long the server is in trouble: a message that is given back would be followed by the next
+    /// one, and so on through all that wait, each time with a delivery spent.
+    async fn admitted(&self, job: &Job, task: &W::Task, delivery: &Delivery) -> Result<Admission, BusError> {
+        let mut pauses = pauses();
+        loop {
+            match self.stage.admit(job, task, delivery).await {
+                Err(error) if error.transient() => wait_out(&error, &mut pauses).await,
+                admitted => return admitted,
             }
         }
     }
@@ -253,7 +274,12 @@ impl<W: StageWork> StageHandler<W> {
 /// [`BusError`] when the server stayed away.
 pub(crate) async fn fail(bus: &Bus, job: &Job, failure: Failure, delivery: &Delivery) -> Result<(), BusError> {
     if failure.code.retryable() || failure.code == Code::AttemptsExhausted {
-        dead::bury(bus, &job.id, &failure, delivery).await?;
+        match dead::bury(bus, &job.id, &failure, delivery).await {
+            Err(error) if error.transient() => return Err(error),
+            // The job ends without its letter rather than never.
+            Err(error) => tracing::error!(job = %job.id, %error, "no dead letter"),
+            Ok(()) => {}
+        }
     }
     // The attempt that only found the others spent is none itself.
     let spent = u64::from(failure.code == Code::AttemptsExhausted);
@@ -267,6 +293,16 @@ pub(crate) async fn fail(bus: &Bus, job: &Job, failure: Failure, delivery: &Deli
         }
         other => other.map(drop),
     }
+}
+
+/// 1 s, 2 s, 4 s, and then every 5 s.
+fn pauses() -> impl Iterator<Item = Duration> + Send {
+    (0..).map(|tried: u32| Duration::from_secs(1 << tried.min(3)).min(Duration::from_secs(5)))
+}
+
+async fn wait_out(error: &BusError, pauses: &mut (impl Iterator<Item = Duration> + Send)) {
+    tracing::warn!(%error, "the server is in trouble; waiting with the job in hand");
+    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
 }
 
 fn later(delivery: &Delivery, error: &BusError) -> (Counted, Outcome) {

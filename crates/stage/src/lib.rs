@@ -6,9 +6,11 @@
 
 mod connect;
 mod handler;
+mod threads;
 
 pub use connect::{ServiceError, connect, connection, limits, topology_ready};
 pub use handler::{Halt, Job, StageHandler, StageWork, Worked, attempt_token, exhausted, read_work};
+pub use threads::Threads;
 
 use std::sync::Arc;
 

@@ -200,3 +200,30 @@ fn a_writer_that_fails_is_an_error() {
         }
     }
 }
+
+/// Takes a few bytes at a time, as a writer may.
+struct Sip(Vec<u8>);
+
+impl Write for Sip {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let taken = bytes.len().min(1000);
+        self.0.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_may_take_less_than_it_is_given() {
+    let mesh = mesh(40);
+    for format in Format::ALL {
+        let (mut whole, mut sip) = (Vec::new(), Sip(Vec::new()));
+        let options = FileOptions::default();
+        write_to(&mesh, format, &options, &mut whole).unwrap();
+        write_to(&mesh, format, &options, &mut sip).unwrap_or_else(|error| panic!("{format}: {error}"));
+        assert!(whole.len() > 20_000 && sip.0 == whole, "{format}");
+    }
+}

@@ -10,7 +10,7 @@ use orfeas_contract::{
     Code, Completed, Event, EventBody, ExportWork, Failure, JobId, Progress, Stage, StageTiming, State, seconds_between,
 };
 use orfeas_field::DecodeLimits;
-use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token, read_work};
+use orfeas_stage::{Halt, Job, StageWork, Threads, Worked, attempt_token, read_work};
 use orfeas_surface::FinishOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,8 @@ const MAX_FIELD_BYTES: u64 = 512 << 20;
 pub struct Finish {
     /// The bus.
     pub bus: Bus,
+    /// Where meshes are made.
+    pub threads: Threads,
 }
 
 impl StageWork for Finish {
@@ -104,7 +106,7 @@ impl Finish {
         // Extract, report and write, and what was asked for between them (a reduction that finds little enough is left out).
         let steps =
             3 + u32::from(options.smooth.is_some_and(|count| count > 0)) + u32::from(options.target_faces.is_some());
-        let compute = tokio::task::spawn_blocking(move || {
+        let compute = self.threads.run(move || {
             let field = orfeas_field::decode(&field, DecodeLimits::default())
                 .map_err(|error| Halt::from(Failure::new(Stage::Export, Code::ObjectDamaged, error.to_string())))?;
             let mut tell = |phase: &str| drop(phases.try_send(phase.to_owned()));

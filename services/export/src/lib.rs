@@ -7,7 +7,7 @@ mod shelf;
 
 use orfeas_service::Context;
 use orfeas_service::config::ExportConfig;
-use orfeas_stage::ServiceError;
+use orfeas_stage::{ServiceError, Threads};
 
 /// Runs the service until its shutdown is asked for.
 ///
@@ -15,6 +15,6 @@ use orfeas_stage::ServiceError;
 /// [`ServiceError`] where it cannot begin.
 pub async fn run(config: ExportConfig, context: Context) -> Result<(), ServiceError> {
     let bus = orfeas_stage::connect(&config.common, &context).await?;
-    let stage = finish::Finish { bus: bus.clone() };
+    let stage = finish::Finish { bus: bus.clone(), threads: Threads::new(config.concurrency) };
     orfeas_stage::run(bus, &config.common, &context, config.concurrency, stage).await
 }

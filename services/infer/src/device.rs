@@ -6,13 +6,14 @@
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 
+use orfeas_contract::JobId;
 use orfeas_engine::{EngineError, EngineErrorKind, EngineSpec, Picture, Request, Resume};
 use orfeas_field::Field;
 use orfeas_stage::ServiceError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::serve::serve;
+use crate::serve::{Broken, serve};
 
 /// Jobs that may wait at the device; the service's own bound on jobs in hand is the real one.
 const WAITING: usize = 64;
@@ -36,6 +37,7 @@ pub enum Update {
 
 /// A job on its way to the device.
 pub struct Task {
+    pub job: JobId,
     pub picture: Picture,
     pub request: Request,
     pub cancel: CancellationToken,
@@ -55,6 +57,7 @@ pub struct Device {
     tasks: SyncSender<Task>,
     known: Arc<OnceLock<Known>>,
     loaded: std::sync::Mutex<Option<oneshot::Receiver<Result<(), EngineError>>>>,
+    broken: std::sync::Mutex<Option<oneshot::Receiver<Broken>>>,
 }
 
 impl Device {
@@ -65,13 +68,16 @@ impl Device {
     pub fn start(spec: EngineSpec, mut progress: impl FnMut(u8) + Send + 'static) -> Result<Self, ServiceError> {
         let (tasks, queue) = sync_channel(WAITING);
         let (say_loaded, loaded) = oneshot::channel();
+        let (say_broken, broken) = oneshot::channel();
         let known = Arc::new(OnceLock::new());
         let told = known.clone();
         let thread = move || match orfeas_engine::create(&spec, &mut progress) {
             Ok(engine) => {
                 let _ = told.set(Known { identity: engine.identity(), floaters: engine.floaters() });
                 let _ = say_loaded.send(Ok(()));
-                serve(engine, &queue);
+                if let Err(error) = serve(engine, &queue) {
+                    let _ = say_broken.send(error);
+                }
             }
             Err(error) => {
                 let _ = say_loaded.send(Err(error));
@@ -81,7 +87,8 @@ impl Device {
             .name("orfeas-device".into())
             .spawn(thread)
             .map_err(|error| ServiceError::Own(format!("no device thread: {error}")))?;
-        Ok(Self { tasks, known, loaded: std::sync::Mutex::new(Some(loaded)) })
+        let (loaded, broken) = (std::sync::Mutex::new(Some(loaded)), std::sync::Mutex::new(Some(broken)));
+        Ok(Self { tasks, known, loaded, broken })
     }
 
     /// Waits until the engine is loaded; to be called once.
@@ -93,6 +100,21 @@ impl Device {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => Err(ServiceError::Own(format!("the engine cannot be loaded: {error}"))),
                 Err(_) => Err(ServiceError::Own("the engine died while it was loaded".into())),
+            }
+        }
+    }
+
+    /// Waits until the engine is found to be broken, for ever where it is not; to be called once.
+    pub fn broken(&self) -> impl Future<Output = ServiceError> + use<> {
+        let broken = self.broken.lock().ok().and_then(|mut broken| broken.take());
+        async move {
+            match broken {
+                Some(broken) => match broken.await {
+                    Ok(broken) => ServiceError::Own(broken.to_string()),
+                    // It ended because nobody asks it any more.
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
             }
         }
     }
@@ -113,6 +135,7 @@ impl Device {
     /// [`EngineError`]; `Failed` where the device thread is gone.
     pub async fn generate(
         &self,
+        job: &JobId,
         picture: Picture,
         request: Request,
         cancel: CancellationToken,
@@ -121,7 +144,8 @@ impl Device {
     ) -> Result<Field, EngineError> {
         let gone = || EngineError::new(EngineErrorKind::Failed, "the device thread is gone");
         let (answer, answered) = oneshot::channel();
-        self.tasks.try_send(Task { picture, request, cancel, progress, keep_every, answer }).map_err(|_| gone())?;
+        let task = Task { job: job.clone(), picture, request, cancel, progress, keep_every, answer };
+        self.tasks.try_send(task).map_err(|_| gone())?;
         tracing::debug!("waits for the device");
         answered.await.map_err(|_| gone())?
     }
@@ -153,12 +177,13 @@ mod tests {
         device.loaded().await.unwrap();
         let (progress, mut steps) = mpsc::channel(64);
         let token = CancellationToken::new();
-        let computed =
-            device.generate(picture(), Request::default(), token.clone(), progress.clone(), 0).await.unwrap();
+        let duck = JobId::parse("duck").unwrap();
+        let made = device.generate(&duck, picture(), Request::default(), token.clone(), progress.clone(), 0);
+        let computed = made.await.unwrap();
         assert!(computed.grid.has_inside());
         assert!(steps.recv().await.is_some());
         token.cancel();
-        let error = device.generate(picture(), Request::default(), token, progress, 0).await.err().unwrap();
+        let error = device.generate(&duck, picture(), Request::default(), token, progress, 0).await.err().unwrap();
         assert_eq!(error.kind(), EngineErrorKind::Cancelled);
     }
 }

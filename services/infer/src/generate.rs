@@ -9,7 +9,7 @@ use orfeas_contract::{
     State, WorkCommon, seconds_between, subjects,
 };
 use orfeas_engine::{EngineError, Picture, Request};
-use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token, read_work};
+use orfeas_stage::{Halt, Job, StageWork, Threads, Worked, attempt_token, read_work};
 use orfeas_vision::Limits;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ pub struct Generate {
     pub checkpoint_every: u32,
     /// How long the engine's phases take.
     pub phases: Phases,
+    /// Where pictures are decoded and fields encoded.
+    pub threads: Threads,
 }
 
 /// The prepared picture is ours, but it came through a store that others can write to.
@@ -74,7 +76,7 @@ impl StageWork for Generate {
         }
         let begun = orfeas_contract::now();
         let picture = match objects::get(&self.bus, &work.picture).await {
-            Ok(bytes) => picture(bytes).await?,
+            Ok(bytes) => picture(&self.threads, bytes).await?,
             // It goes when the next stage has taken over; a message that comes again after that (a stream put back from
             // a backup counts its deliveries anew) finds what the stage said then.
             Err(error) if error.kind() == BusErrorKind::NotFound => {
@@ -86,6 +88,10 @@ impl StageWork for Generate {
             Err(error) => return Err(error.into()),
         };
         let (bytes, provenance) = self.field(job, work, delivery, picture, cancel).await?;
+        // Its client may have left in the last moment: nothing is said of a job after its end.
+        if jobs::ended(&self.bus, &job.id).await? {
+            return Ok(Worked::Dropped);
+        }
         let name = format!("{}/{}.field", job.id, attempt_token(delivery.attempt));
         let artifact = objects::put(&self.bus, subjects::BUCKET_FIELDS, &name, bytes).await?;
         let now = orfeas_contract::now();
@@ -103,14 +109,14 @@ impl StageWork for Generate {
 }
 
 /// Decodes the prepared picture on a thread of the blocking pool.
-async fn picture(bytes: Bytes) -> Result<Picture, Halt> {
+async fn picture(threads: &Threads, bytes: Bytes) -> Result<Picture, Halt> {
     let failed = |sentence: String| Halt::Failed(Failure::new(Stage::Infer, Code::ObjectDamaged, sentence));
     let decode = move || {
         let decoded = orfeas_vision::decode(&bytes, &limits()).map_err(|error| error.to_string())?;
         let (width, height) = decoded.image.dimensions();
         Picture::new(width, height, decoded.image.into_raw()).map_err(|error| error.to_string())
     };
-    match tokio::task::spawn_blocking(decode).await {
+    match threads.run(decode).await {
         Ok(decoded) => decoded.map_err(|error| failed(format!("The prepared picture cannot be read: {error}"))),
         Err(error) => Err(failed(format!("decoding the prepared picture broke off: {error}"))),
     }
@@ -150,7 +156,7 @@ impl Generate {
         let stop = cancel.child_token();
         let _guard = stop.clone().drop_guard();
         let (progress, mut steps) = mpsc::channel(64);
-        let compute = self.device.generate(picture, request, stop, progress, self.checkpoint_every);
+        let compute = self.device.generate(&job.id, picture, request, stop, progress, self.checkpoint_every);
         let mut clock = self.phases.clock();
         let mut heard = async |update: Update| match update {
             Update::Step(step) => {
@@ -178,7 +184,7 @@ impl Generate {
             orfeas_field::encode(&field).map(|bytes| (Bytes::from(bytes), provenance))
         };
         let failed = |sentence: String| Halt::Failed(Failure::new(Stage::Infer, Code::Internal, sentence));
-        match tokio::task::spawn_blocking(encode).await {
+        match self.threads.run(encode).await {
             Ok(Ok(encoded)) => Ok(encoded),
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(error) => Err(failed(format!("encoding the field broke off: {error}"))),

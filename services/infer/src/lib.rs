@@ -15,12 +15,12 @@ mod spec;
 use orfeas_service::Context;
 use orfeas_service::config::InferConfig;
 use orfeas_service::metrics::Metric;
-use orfeas_stage::ServiceError;
+use orfeas_stage::{ServiceError, Threads};
 
 /// Runs the service until its shutdown is asked for.
 ///
 /// # Errors
-/// [`ServiceError`] where it cannot begin: the engine cannot be loaded, say.
+/// [`ServiceError`] where it cannot begin: the engine cannot be loaded, say; or where the engine is broken.
 pub async fn run(config: InferConfig, context: Context) -> Result<(), ServiceError> {
     context.readiness.not_ready("engine", format!("loading engine {}", config.engine));
     let bus = orfeas_stage::connect(&config.common, &context).await?;
@@ -33,10 +33,11 @@ pub async fn run(config: InferConfig, context: Context) -> Result<(), ServiceErr
         loading.not_ready("engine", format!("loading model {percent} %"));
     };
     let device = device::Device::start(spec::of(&config)?, progress)?;
-    let loaded = device.loaded();
+    let (loaded, broken) = (device.loaded(), device.broken());
     let checkpoint_every = config.checkpoint_every;
+    let threads = Threads::new(config.max_concurrent_jobs);
     let phases = phases::Phases::new(name, &context.registry).map_err(ServiceError::Metric)?;
-    let stage = generate::Generate { bus: bus.clone(), device, engine: name, checkpoint_every, phases };
+    let stage = generate::Generate { bus: bus.clone(), device, engine: name, checkpoint_every, phases, threads };
     let load = async {
         loaded.await?;
         gauge.set(1.0);
@@ -49,7 +50,12 @@ pub async fn run(config: InferConfig, context: Context) -> Result<(), ServiceErr
     tokio::select! {
         ended = &mut work => ended,
         loaded = load => match loaded {
-            Ok(()) => work.await,
+            // A device that fails every job would spend the attempts of all that wait: whoever restarts this process gets a
+            // new one, and what is in hand is delivered again.
+            Ok(()) => tokio::select! {
+                ended = work => ended,
+                error = broken => Err(error),
+            },
             Err(error) => Err(error),
         },
     }

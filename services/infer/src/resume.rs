@@ -3,12 +3,17 @@
 //! They lie in the bucket of fields under a name of their own; the job's record says which. Nothing here may fail a
 //! job: without them it only takes longer.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use orfeas_bus::{Bus, BusError, jobs, objects};
 use orfeas_contract::{JobId, subjects};
 use orfeas_engine::{Request, Resume};
 use orfeas_stage::attempt_token;
 use serde::{Deserialize, Serialize};
+
+/// How long storing latents may take: the job is not to wait for what only a worker's death makes use of.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the latents belong to. Others than those of the very same run are of no use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,7 +64,9 @@ pub async fn keep(bus: &Bus, job: &JobId, attempt: u64, kept: &Kept, resume: &Re
         before.iter().for_each(|before| objects::discard(bus, before));
         Ok::<_, String>(())
     };
-    if let Err(error) = store.await {
+    // A bucket without room would be waited for.
+    let stored = tokio::time::timeout(PATIENCE, store).await.unwrap_or_else(|_| Err("no room in time".to_owned()));
+    if let Err(error) = stored {
         tracing::warn!(%job, step = resume.step, error, "latents could not be kept");
     }
 }

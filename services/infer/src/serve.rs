@@ -3,11 +3,12 @@
 //!
 //! Nobody waits for company: a job that comes while others are on the device goes with the next ones.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use orfeas_contract::JobId;
 use orfeas_engine::{Engine, EngineError, EngineErrorKind, Observer, Resume};
 use orfeas_field::Field;
 use tokio::sync::{mpsc, oneshot};
@@ -18,12 +19,24 @@ use crate::device::{Step, Task, Update};
 /// Progress is told at most this often, besides every change of phase.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
+/// So many runs one after another that make nothing and fail this many different jobs are the engine's fault, not theirs.
+const MOST_FAILED: usize = 3;
+
+/// The engine fails whatever it is given.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the engine failed {MOST_FAILED} different jobs one after another; it may do better after a restart")]
+pub struct Broken;
+
 /// Works until nobody can send a job any more and the last one has ended.
-pub fn serve(mut engine: Box<dyn Engine>, queue: &Receiver<Task>) {
+///
+/// # Errors
+/// [`Broken`]; what waits then gets no answer.
+pub fn serve(mut engine: Box<dyn Engine>, queue: &Receiver<Task>) -> Result<(), Broken> {
     let mut waiting = VecDeque::new();
+    let (mut runs_failed, mut failed) = (0, HashSet::new());
     loop {
         if waiting.is_empty() {
-            let Ok(task) = queue.recv() else { return };
+            let Ok(task) = queue.recv() else { return Ok(()) };
             waiting.push_back(task);
         }
         waiting.extend(queue.try_iter());
@@ -34,8 +47,18 @@ pub fn serve(mut engine: Box<dyn Engine>, queue: &Receiver<Task>) {
         left.into_iter().for_each(|task| drop(task.answer.send(Err(EngineError::cancelled()))));
         let together = |one: &Task, other: &Task| engine.goes_together(&one.request, &other.request);
         let tasks = company(&mut waiting, engine.most_together(), together);
-        if !tasks.is_empty() {
-            run(&mut *engine, tasks);
+        if tasks.is_empty() {
+            continue;
+        }
+        let done = run(&mut *engine, tasks);
+        if done.made > 0 {
+            (runs_failed, failed) = (0, HashSet::new());
+        } else if !done.failed.is_empty() {
+            runs_failed += 1;
+            failed.extend(done.failed);
+        }
+        if runs_failed.min(failed.len()) >= MOST_FAILED {
+            return Err(Broken);
         }
     }
 }
@@ -55,31 +78,49 @@ fn company<T>(waiting: &mut VecDeque<T>, most: usize, together: impl Fn(&T, &T) 
 /// Who waits for a job's field; none once it has got its answer.
 type Answer = Option<oneshot::Sender<Result<Field, EngineError>>>;
 
-fn run(engine: &mut dyn Engine, tasks: Vec<Task>) {
+/// What became of a run's jobs. Those that were refused or cancelled say nothing of the engine.
+struct Done {
+    made: usize,
+    failed: Vec<JobId>,
+}
+
+fn run(engine: &mut dyn Engine, tasks: Vec<Task>) -> Done {
     if tasks.len() > 1 {
         tracing::info!(jobs = tasks.len(), "jobs advance together");
     }
     let mut answers: Vec<Answer> = Vec::new();
     let mut jobs: Vec<_> = Vec::new();
-    for Task { picture, request, cancel, progress, keep_every, answer } in tasks {
+    let (mut ids, mut made) = (Vec::new(), 0);
+    let mut failed = Vec::new();
+    for Task { job, picture, request, cancel, progress, keep_every, answer } in tasks {
         answers.push(Some(answer));
+        ids.push(job);
         jobs.push((picture, request, Watch { cancel, progress, keep_every, last: None, began: None }));
     }
     let mut tasks: Vec<_> = jobs
         .iter_mut()
         .map(|(picture, request, watch)| orfeas_engine::Task { picture, request, observer: watch })
         .collect();
-    let mut ended = |place: usize, made: Result<Field, EngineError>| {
+    let fault = |error: &EngineError| matches!(error.kind(), EngineErrorKind::Failed | EngineErrorKind::Unavailable);
+    let mut ended = |place: usize, field: Result<Field, EngineError>| {
         if let Some(answer) = answers[place].take() {
+            match &field {
+                Ok(_) => made += 1,
+                Err(error) if fault(error) => failed.push(ids[place].clone()),
+                Err(_) => {}
+            }
             // Where nobody waits for it any more, it may go.
-            let _ = answer.send(made);
+            let _ = answer.send(field);
         }
     };
     let broken = catch_unwind(AssertUnwindSafe(|| engine.generate_together(&mut tasks, &mut ended))).is_err();
-    for answer in answers.into_iter().flatten() {
+    for (answer, job) in answers.into_iter().zip(ids) {
+        let Some(answer) = answer else { continue };
+        failed.push(job);
         let why = if broken { "the engine broke off" } else { "the engine said nothing of this job" };
         let _ = answer.send(Err(EngineError::new(EngineErrorKind::Failed, why)));
     }
+    Done { made, failed }
 }
 
 struct Watch {
@@ -132,6 +173,7 @@ mod tests {
     use std::sync::mpsc::{Sender, channel, sync_channel};
 
     use orfeas_engine::{Ended, Picture, Request};
+    use orfeas_field::{Bounds, SparseGrid};
 
     use super::*;
 
@@ -194,7 +236,8 @@ mod tests {
         let (cancel, (progress, told), (answer, answered)) =
             (CancellationToken::new(), mpsc::channel(8), oneshot::channel());
         let job = Job { cancel: cancel.clone(), progress: told, answered };
-        (Task { picture, request, cancel, progress, keep_every: 0, answer }, job)
+        let id = JobId::parse(&format!("job-{seed}")).unwrap();
+        (Task { job: id, picture, request, cancel, progress, keep_every: 0, answer }, job)
     }
 
     #[tokio::test]
@@ -241,7 +284,59 @@ mod tests {
         go_on.send(()).unwrap();
         assert_eq!(behind.kind().await, EngineErrorKind::NoSubject);
         drop(tasks);
-        thread.join().unwrap();
+        thread.join().unwrap().unwrap();
+    }
+
+    /// Fails every job but those of seed 0, whose field it makes.
+    struct Faulty;
+
+    impl Engine for Faulty {
+        fn name(&self) -> &'static str {
+            "faulty"
+        }
+
+        fn model(&self) -> String {
+            "none".to_owned()
+        }
+
+        fn generate(&mut self, _: &Picture, request: &Request, _: &mut dyn Observer) -> Result<Field, EngineError> {
+            match request.seed {
+                0 => Ok(Field {
+                    grid: SparseGrid::from_dense([2, 2, 2], &[1.0; 8], 0.0).unwrap(),
+                    bounds: Bounds::cube(1.0),
+                    provenance: serde_json::from_value(serde_json::json!({
+                        "engine": "faulty", "model": "none", "seed": 0, "steps": 1, "guidance": 0.0, "resolution": 1,
+                    }))
+                    .unwrap(),
+                }),
+                seed if seed < 100 => Err(EngineError::new(EngineErrorKind::Failed, "as the test wants it")),
+                _ => Err(EngineError::new(EngineErrorKind::NoSubject, "as the test wants it")),
+            }
+        }
+    }
+
+    /// Serves jobs of these seeds one after another; whether the engine was found to be broken.
+    fn broken_by(seeds: &[u64]) -> bool {
+        let (tasks, queue) = sync_channel(16);
+        let _jobs: Vec<Job> = seeds
+            .iter()
+            .map(|seed| {
+                let (task, job) = task(*seed, 5);
+                tasks.send(task).unwrap();
+                job
+            })
+            .collect();
+        drop(tasks);
+        serve(Box::new(Faulty), &queue).is_err()
+    }
+
+    #[test]
+    fn an_engine_that_fails_different_jobs_in_a_row_is_broken() {
+        assert!(broken_by(&[1, 2, 3]));
+        assert!(broken_by(&[1, 200, 2, 3]), "a refusal says nothing of the engine");
+        assert!(!broken_by(&[1, 2, 0, 3, 4]), "it made one meanwhile");
+        assert!(!broken_by(&[1, 1, 1, 1, 1, 2]), "one job that fails is not the engine's fault");
+        assert!(!broken_by(&[201, 202, 203, 204]));
     }
 
     /// Fields are a letter and what is behind it; those of one letter go together.

@@ -7,7 +7,8 @@ use orfeas_bus::{Bus, jobs};
 use orfeas_contract::subjects;
 use orfeas_service::Readiness;
 
-/// A wish may overtake the picture it is about; this many tries later it was about nothing.
+/// A wish may overtake the picture it is about; this many tries later it was about nothing, unless pictures that came before
+/// it still wait to be taken in: one of them may be meant.
 const TRIES: u64 = 4;
 
 pub struct Cancel {
@@ -30,10 +31,17 @@ impl Handler for Cancel {
             Ok(None) if delivery.attempt < TRIES => {
                 Outcome::Retry { after: Duration::from_secs(1), why: format!("there is no job {job} yet") }
             }
-            Ok(None) => {
-                tracing::info!(%job, "cancel wish for a job that does not exist");
-                Outcome::Done
-            }
+            Ok(None) => match jobs::waiting_since(&self.bus).await {
+                Ok(Some(stored)) if stored < delivery.stored => {
+                    let why = format!("there is no job {job} yet, and pictures wait that came before the wish");
+                    Outcome::Retry { after: Duration::from_secs(2), why }
+                }
+                Ok(_) => {
+                    tracing::info!(%job, "cancel wish for a job that does not exist");
+                    Outcome::Done
+                }
+                Err(error) => Outcome::Retry { after: retry_delay(delivery.attempt), why: error.to_string() },
+            },
             Err(error) => Outcome::Retry { after: retry_delay(delivery.attempt), why: error.to_string() },
         }
     }

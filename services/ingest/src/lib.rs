@@ -15,7 +15,7 @@ use orfeas_bus::work;
 use orfeas_contract::subjects;
 use orfeas_service::Context;
 use orfeas_service::config::IngestConfig;
-use orfeas_stage::ServiceError;
+use orfeas_stage::{ServiceError, Threads};
 use orfeas_vision::{GraphCutMatting, Limits};
 
 /// Runs the service until its shutdown is asked for.
@@ -31,7 +31,8 @@ pub async fn run(config: IngestConfig, context: Context) -> Result<(), ServiceEr
         max_decoder_bytes: config.images.max_decoder_bytes,
         ..Limits::default()
     };
-    let stage = take_in::TakeIn { bus: bus.clone(), limits, matting: Arc::new(GraphCutMatting::default()) };
+    let threads = Threads::new(config.concurrency);
+    let stage = take_in::TakeIn { bus: bus.clone(), limits, matting: Arc::new(GraphCutMatting::default()), threads };
     let stop = context.shutdown.token();
     let queue = |stream: &str, consumer: &str| orfeas_stage::queue(&config.common, stream, consumer, 1);
     let ready = context.readiness.clone();

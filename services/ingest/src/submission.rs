@@ -18,6 +18,8 @@ pub struct Submission {
 
 /// The longest object name that is looked for.
 const OBJECT_NAME_LIMIT: usize = 512;
+/// The longest message id that is taken: it comes back in the `accepted` event.
+const MESSAGE_ID_LIMIT: usize = 1024;
 
 impl Submission {
     /// Reads a delivery. Whatever is wrong with its headers, there is a job: a refused job id is replaced by the derived
@@ -33,6 +35,12 @@ impl Submission {
                 (derived(), Some(Failure::new(Stage::Ingest, Code::InvalidJobId, sentence)))
             }
         };
+        let message_id = delivery.header(subjects::HEADER_MESSAGE_ID);
+        let refused = refused.or_else(|| {
+            let length = message_id.map(str::len).filter(|length| *length > MESSAGE_ID_LIMIT)?;
+            let sentence = format!("The message id has {length} bytes; at most {MESSAGE_ID_LIMIT} are taken.");
+            Some(Failure::new(Stage::Ingest, Code::InvalidOptions, sentence))
+        });
         let options = match (refused, delivery.header(subjects::HEADER_OPTIONS)) {
             (Some(refused), _) => Err(refused),
             (None, None) => Ok(Options::default()),
@@ -42,7 +50,7 @@ impl Submission {
         let stored_nanos = i64::try_from(delivery.stored.unix_timestamp_nanos()).unwrap_or(i64::MAX);
         let submission = Self {
             source: Source { sequence: delivery.sequence, stored_nanos },
-            message_id: delivery.header(subjects::HEADER_MESSAGE_ID).map(str::to_owned),
+            message_id: message_id.filter(|id| id.len() <= MESSAGE_ID_LIMIT).map(str::to_owned),
             options,
             object: delivery.header(subjects::HEADER_OBJECT).map(str::to_owned),
         };
@@ -99,6 +107,16 @@ mod tests {
         let (job, _, submission) = Submission::read(&delivery(&[("Orfeas-Job", "duck"), ("Orfeas-Options", "{")]));
         assert_eq!(job.as_str(), "duck");
         assert_eq!(submission.options.unwrap_err().code, Code::InvalidOptions);
+    }
+
+    #[test]
+    fn message_ids_have_a_limit() {
+        let (job, _, long) = Submission::read(&delivery(&[("Orfeas-Job", "duck"), ("Nats-Msg-Id", &"x".repeat(1025))]));
+        assert_eq!((job.as_str(), long.message_id), ("duck", None));
+        let failure = long.options.unwrap_err();
+        assert!(failure.message.contains("1025 bytes"), "{}", failure.message);
+        let (_, _, longest) = Submission::read(&delivery(&[("Nats-Msg-Id", &"x".repeat(1024))]));
+        assert!(longest.message_id.is_some() && longest.options.is_ok());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use orfeas_contract::{
     Accepted, Code, Event, EventBody, EventKind, Failure, InferWork, JobId, Options, Prepared, Stage, StageTiming,
     Timings, TraceParent, WorkCommon, seconds_between, subjects,
 };
-use orfeas_stage::{Halt, Job, StageWork, Worked, attempt_token};
+use orfeas_stage::{Halt, Job, StageWork, Threads, Worked, attempt_token};
 use orfeas_vision::{Limits, Matting};
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,8 @@ pub struct TakeIn {
     pub limits: Limits,
     /// How a subject is found.
     pub matting: Arc<dyn Matting>,
+    /// Where pictures are decoded.
+    pub threads: Threads,
 }
 
 impl StageWork for TakeIn {
@@ -86,6 +88,10 @@ impl StageWork for TakeIn {
         accepted?;
         let prepared = prepared?;
         let name = format!("{}/{}.png", job.id, attempt_token(delivery.attempt));
+        // Its client may have left meanwhile: nothing is said of a job after its end.
+        if jobs::ended(&self.bus, &job.id).await? {
+            return Ok(Worked::Dropped);
+        }
         let artifact = objects::put(&self.bus, subjects::BUCKET_PREPARED, &name, prepared.png.into()).await?;
         let now = orfeas_contract::now();
         let timing =
@@ -141,7 +147,7 @@ impl TakeIn {
     async fn prepare(&self, bytes: Bytes, options: &Options) -> Result<orfeas_vision::Prepared, Halt> {
         let (limits, matting, removal) = (self.limits, self.matting.clone(), options.remove_background);
         let work = move || orfeas_vision::prepare(&bytes, &limits, removal, &*matting);
-        match tokio::task::spawn_blocking(work).await {
+        match self.threads.run(work).await {
             Ok(Ok(prepared)) => Ok(prepared),
             Ok(Err(error)) => Err(Failure::new(Stage::Ingest, error.code(), error.to_string()).into()),
             Err(error) => {

@@ -83,6 +83,14 @@ impl TopologyConfig {
                 format!("{replicas} copies outlive no more servers than {}; use 1, 3 or 5", replicas - 1),
             );
         }
+        let (events, jobs) = (reader.duration("events_max_age"), reader.duration("jobs_max_age"));
+        if events > jobs {
+            // A job id whose record is forgotten may be used again; an old event of it would then count as the new job's.
+            reader.mistake(
+                "events_max_age",
+                "events may not be kept longer than the records of their jobs (jobs_max_age)",
+            );
+        }
         Self {
             replicas,
             images_max_bytes: reader.number("images_max_bytes").unwrap_or_default(),
@@ -96,10 +104,10 @@ impl TopologyConfig {
             work_max_messages: reader.number("work_max_messages").unwrap_or_default(),
             dead_max_bytes: reader.number("dead_max_bytes").unwrap_or_default(),
             dead_max_age: reader.duration("dead_max_age").unwrap_or_default(),
-            events_max_age: reader.duration("events_max_age").unwrap_or_default(),
+            events_max_age: events.unwrap_or_default(),
             artifacts_max_age: reader.duration("artifacts_max_age").unwrap_or_default(),
             meshes_max_age: reader.duration("meshes_max_age").unwrap_or_default(),
-            jobs_max_age: reader.duration("jobs_max_age").unwrap_or_default(),
+            jobs_max_age: jobs.unwrap_or_default(),
         }
     }
 }

@@ -185,3 +185,10 @@ fn the_command_line_gives_flags_help_and_version() {
         command(service).debug_assert();
     }
 }
+
+#[test]
+fn events_may_not_outlive_the_records_of_their_jobs() {
+    let wrong = mistakes(IngestConfig::load(&environment(&[("ORFEAS_EVENTS_MAX_AGE", "30d")])));
+    assert!(wrong.contains("EVENTS_MAX_AGE") && wrong.contains("jobs_max_age"), "{wrong}");
+    IngestConfig::load(&environment(&[("ORFEAS_EVENTS_MAX_AGE", "30d"), ("ORFEAS_JOBS_MAX_AGE", "30d")])).unwrap();
+}

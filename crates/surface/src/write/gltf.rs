@@ -201,13 +201,28 @@ pub(super) fn gltf(mesh: &Mesh, options: &FileOptions<'_>, out: &mut impl Write)
     let (head, tail) = text.split_at(at);
     let mut all = || {
         out.write_all(head.as_bytes())?;
-        let mut encoder = base64::write::EncoderWriter::new(&mut *out, &base64::engine::general_purpose::STANDARD);
+        let whole = Whole(&mut *out);
+        let mut encoder = base64::write::EncoderWriter::new(whole, &base64::engine::general_purpose::STANDARD);
         scene.write(&mut encoder)?;
         encoder.finish()?;
         drop(encoder);
         out.write_all(tail.as_bytes())
     };
     all().map_err(|error| SurfaceError::io(&error))
+}
+
+/// A writer that takes all it is given: the encoder answers a part that was left with "nothing written", which is an error to
+/// whoever writes on.
+struct Whole<W>(W);
+
+impl<W: Write> Write for Whole<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The binary container: header, JSON chunk, binary chunk.
