@@ -49,7 +49,12 @@ impl From<BusError> for Exit {
             BusErrorKind::Config => 2,
             _ => 1,
         };
-        Self::new(code, error.to_string())
+        let mut message = error.to_string();
+        const MEND: &str = "`orfeas topology apply` creates it";
+        if error.kind() == BusErrorKind::Missing && !message.contains(MEND) {
+            message = format!("{message}; {MEND}");
+        }
+        Self::new(code, message)
     }
 }
 

@@ -193,7 +193,8 @@ impl Extract {
     fn field(&self) -> Result<Field, Exit> {
         let grid = &self.grid;
         let bytes = std::fs::read(grid).map_err(|error| Exit::usage(format!("{}: {error}", grid.display())))?;
-        let (samples, values) = orfeas_surface::npy::read(&bytes).map_err(Exit::usage)?;
+        let read = orfeas_surface::npy::read(&bytes);
+        let (samples, values) = read.map_err(|error| Exit::usage(format!("{}: {error}", grid.display())))?;
         drop(bytes);
         let sparse = SparseGrid::from_dense(samples, &values, self.iso);
         let sparse = sparse.ok_or_else(|| Exit::usage("the grid needs at least two samples on each axis"))?;

@@ -58,7 +58,8 @@ impl PrivateServer {
                 "there is no nats-server 2.11 or newer; `make setup` installs one, or name a running one by --nats",
             )
         })?;
-        std::fs::create_dir_all(folder)?;
+        let failed = |error| Exit::other(format!("{} cannot be used: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(failed)?;
         // Absolute: the server is told paths, and must not care where it was started.
         let folder = folder.canonicalize()?;
         for old in port_files(&folder)? {

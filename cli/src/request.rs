@@ -42,13 +42,13 @@ pub struct JobFlags {
     #[arg(long, value_name = "NAME")]
     pub engine: Option<String>,
     /// Seed of the noise
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub seed: Option<u64>,
     /// Sampling steps
     #[arg(long)]
     pub steps: Option<u32>,
     /// Guidance scale
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub guidance: Option<f32>,
     /// Cells of the field along its longest side
     #[arg(long)]
@@ -57,7 +57,7 @@ pub struct JobFlags {
     #[arg(long, value_name = "N")]
     pub target_faces: Option<u32>,
     /// Longest side of the object in millimetres [default: 100]
-    #[arg(long, value_name = "MM")]
+    #[arg(long, value_name = "MM", allow_negative_numbers = true)]
     pub size_mm: Option<f32>,
     /// When to cut the subject out of its background: auto, always, never
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = removal)]
@@ -76,7 +76,7 @@ pub struct SurfaceFlags {
     #[arg(long, value_name = "METHOD", default_value = "marching_cubes", value_parser = method)]
     pub surface: SurfaceMethod,
     /// Leave out pieces with fewer faces than this share of the largest piece's, 0 to 1 [default: the model's own, or 0.005]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub floaters: Option<f32>,
     /// Fill hollows that no opening leads into
     #[arg(long)]

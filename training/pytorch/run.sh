@@ -17,11 +17,12 @@ shift 5
 gpus=$(nvidia-smi --list-gpus | wc -l)
 cores=$(nproc)
 mkdir -p "$folder"
+read -ra more <<< "${DATA:---views 1}"
 seen=$("$make_data" families | sed -n 's/^\([a-z_]*\)$/\1/p' | paste -sd,)
 "$make_data" data --held-out --count 384 --seed 4294967296 --families "$seen" --out "$folder/judge/seeds"
 "$make_data" data --held-out --count 384 --out "$folder/judge/families"
 # Reading samples and launching kernels want cores of their own, or the GPUs wait; at low priority, two for each are enough.
-RAYON_NUM_THREADS=$((cores > 2 * gpus ? cores - 2 * gpus : 1)) nice -n 15 "$make_data" data --count 1000000 ${DATA:---views 1} --out "$folder/data" &
+RAYON_NUM_THREADS=$((cores > 2 * gpus ? cores - 2 * gpus : 1)) nice -n 15 "$make_data" data --count 1000000 "${more[@]}" --out "$folder/data" &
 data=$!
 trap 'kill $data 2>/dev/null || true' EXIT
 export TORCHINDUCTOR_CACHE_DIR=${TORCHINDUCTOR_CACHE_DIR:-$folder/compiled} TORCHINDUCTOR_COMPILE_THREADS=8 OMP_NUM_THREADS=2 PYTHONUNBUFFERED=1

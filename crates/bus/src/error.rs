@@ -35,6 +35,14 @@ pub enum BusErrorKind {
     Refused,
 }
 
+impl BusErrorKind {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn transient(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Missing | Self::Full)
+    }
+}
+
 impl BusError {
     pub(crate) fn new(kind: BusErrorKind, context: impl Into<String>) -> Self {
         Self { kind, context: context.into(), source: None }
@@ -58,6 +66,6 @@ impl BusError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn transient(&self) -> bool {
-        matches!(self.kind, BusErrorKind::Unreachable | BusErrorKind::Missing | BusErrorKind::Full)
+        self.kind.transient()
     }
 }

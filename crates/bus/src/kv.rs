@@ -3,6 +3,7 @@
 //! async-nats' `Store` would do the same; going to the stream directly keeps one publish path with its retries and
 //! spares a stream info call at every use.
 
+use async_nats::StatusCode;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -42,6 +43,10 @@ impl Bus {
             }
             Ok(Err(error)) => match error.kind() {
                 DirectGetErrorKind::NotFound => Ok(None),
+                // Nobody answers for a stream that is not there.
+                DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => {
+                    Err(BusError::new(BusErrorKind::Missing, format!("{}: there is no stream {stream}", unreachable())))
+                }
                 _ => Err(BusError::caused(BusErrorKind::Unreachable, unreachable(), error)),
             },
         }

@@ -75,11 +75,7 @@ impl Bus {
             };
             let kind = kind(&error);
             let waits = kind == BusErrorKind::Full && self.waits_for_room;
-            let again = waits
-                || matches!(
-                    kind,
-                    BusErrorKind::Unreachable | BusErrorKind::Refused | BusErrorKind::Missing | BusErrorKind::Full
-                );
+            let again = kind == BusErrorKind::Refused || kind.transient();
             if !again || (!waits && tokio::time::Instant::now() + pause > deadline) {
                 return Err(BusError::caused(kind, format!("publishing on {subject}"), error));
             }

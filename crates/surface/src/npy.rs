@@ -36,7 +36,9 @@ pub fn read(bytes: &[u8]) -> Result<([usize; 3], Vec<f32>), SurfaceError> {
         "<f2" => exactly::<2>(body, count)?.map(|b| f16::from_le_bytes(b).to_f32()).collect(),
         "<f4" => exactly::<4>(body, count)?.map(f32::from_le_bytes).collect(),
         "<f8" => exactly::<8>(body, count)?.map(|b| f64::from_le_bytes(b) as f32).collect(),
-        other => return Err(SurfaceError::unsupported(format!("samples of type {other:?}"))),
+        other => {
+            return Err(SurfaceError::unsupported(format!("samples of type {other:?}; <f2, <f4 and <f8 are read")));
+        }
     };
     if fortran {
         let [nx, ny, nz] = shape;
