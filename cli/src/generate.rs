@@ -236,3 +236,35 @@ fn summary(completed: &Completed) {
     say(format!("engine {} ({}), {:.2} s in all", provenance.engine, provenance.model, completed.total_seconds));
     report_lines(&completed.report);
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        generate: Generate,
+    }
+
+    /// The suffixes of the files that a command line asks for, or why it cannot.
+    fn targets(line: &[&str]) -> Result<Vec<String>, String> {
+        let line = ["orfeas", "duck.jpg"].iter().chain(line);
+        let targets = Line::parse_from(line).generate.targets().map_err(|error| error.message)?;
+        Ok(targets.iter().map(|target| target.format.to_string()).collect())
+    }
+
+    #[test]
+    fn what_goes_nowhere_is_said_before_the_job_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        assert_eq!(targets(&["-o", &at("duck.stl")]).unwrap(), ["stl"]);
+        assert_eq!(targets(&["-o", &at(""), "-f", "3mf", "-f", "glb"]).unwrap(), ["3mf", "glb"]);
+        assert_eq!(targets(&["-o", &at("duck.glb"), "-f", "glb"]).unwrap(), ["glb"]);
+        assert!(targets(&["-o", &at("duck.stl"), "-f", "3mf"]).unwrap_err().contains("3mf goes nowhere"));
+        assert!(targets(&["-o", &at("none/duck.stl")]).unwrap_err().contains("there is no folder"));
+        assert!(targets(&["-o", &at("duck.stl"), "--thumbnail", &at("none/t.png")]).unwrap_err().contains("no folder"));
+    }
+}

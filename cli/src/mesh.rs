@@ -210,3 +210,34 @@ impl Extract {
         Ok(Field { grid: sparse, bounds: Bounds::cube(self.bounds), provenance })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(subcommand)]
+        mesh: Mesh,
+    }
+
+    #[test]
+    fn a_repair_that_leaves_nothing_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.stl");
+        // One triangle closes nothing.
+        let mut stl = vec![0; 80];
+        stl.extend(1u32.to_le_bytes());
+        stl.extend(
+            [0.0f32; 3].iter().chain(&[0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 9.0, 0.0]).flat_map(|x| x.to_le_bytes()),
+        );
+        stl.extend([0; 2]);
+        std::fs::write(&path, &stl).unwrap();
+        let file = path.to_str().unwrap();
+        let error = Line::parse_from(["orfeas", "repair", file, "-o", file]).mesh.run().unwrap_err();
+        assert!(error.message.contains("no triangle is left"), "{}", error.message);
+        assert_eq!(std::fs::read(&path).unwrap(), stl);
+    }
+}
