@@ -126,7 +126,7 @@ class Samples:
         # Near the surface and anywhere take turns in a sample; so they do here.
         near = torch.arange(count, device=self.device) % 2
         index = 2 * draw(points.shape[1] // 2, batch, count) + near
-        size = extents(points, distances)
+        stored = points
         points = points.gather(1, index[..., None].expand(-1, -1, 3)).float() / STEPS
         occupancy = torch.sigmoid(-self.plan["steepness"] / DISTANCE_STEPS * distances.gather(1, index).float())
         # An object's mirror image is an object, and looks like its picture's.
@@ -135,7 +135,7 @@ class Samples:
         points[..., 0] = torch.where(mirrored[:, None], -points[..., 0], points[..., 0])
         if self.plan["stretch"] > 0.0:
             normal = lambda *shape: torch.randn(shape, generator=random, device=self.device)
-            pictures, points = moved(pictures, points, size, self.plan["stretch"], normal)
+            pictures, points = moved(pictures, points, extents(stored, distances), self.plan["stretch"], normal)
         if self.plan["colours"]:
             pictures = recoloured(pictures, lambda: torch.rand(batch, 1, 1, 1, generator=random, device=self.device))
         return normalised(pictures), points, occupancy

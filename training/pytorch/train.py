@@ -88,8 +88,8 @@ def arguments():
     for name, kind, value in [
         ("muon-ratio", float, 2.0), ("steps", int, 50_000), ("batch", int, 128), ("points", int, 2048), ("learning-rate", float, 4e-4),
         ("warm-up", int, 1000), ("down", float, 0.3), ("weight-decay", float, 0.01), ("clip", float, 1.0),
-        ("mean-decay", float, 0.9995), ("first-samples", int, 4096), ("window", int, 131_072), ("reuse", int, 32), ("colours", int, 1), ("stretch", float, 0.0),
-        ("steepness", float, STEEPNESS), ("overlap", float, 0.0),
+        ("mean-decay", float, 0.9995), ("first-samples", int, 4096), ("window", int, 131_072), ("reuse", int, 32), ("colours", int, 1),
+        ("stretch", float, 0.0), ("steepness", float, STEEPNESS), ("overlap", float, 0.0),
         ("seed", int, 7),
     ]:
         parser.add_argument(f"--{name}", type=kind, default=value)

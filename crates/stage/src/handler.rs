@@ -198,20 +198,8 @@ impl<W: StageWork> StageHandler<W> {
         }
         let in_hand = self.cancellations.take(&job.id);
         let cancel = in_hand.token();
-        let worked = async {
-            // Troubles of the server are waited out here, with the message in hand: given back, they would count as deliveries.
-            let (mut delivery, mut pauses) = (delivery.clone(), pauses());
-            loop {
-                match self.stage.work(job, task, &delivery, cancel).await {
-                    Err(Halt::Bus(error)) if error.transient() => wait_out(&error, &mut pauses).await,
-                    worked => return worked,
-                }
-                // What was stored before the trouble is looked for.
-                delivery.attempt = delivery.attempt.max(2);
-            }
-        };
         let worked = tokio::select! {
-            worked = worked => worked,
+            worked = self.worked(job, task, delivery.clone(), cancel) => worked,
             () = cancel.cancelled() => Err(Halt::Cancelled),
         };
         match worked {
@@ -240,12 +228,33 @@ impl<W: StageWork> StageHandler<W> {
     /// Enters the attempt, however long the server is in trouble: a message that is given back would be followed by the next
     /// one, and so on through all that wait, each time with a delivery spent.
     async fn admitted(&self, job: &Job, task: &W::Task, delivery: &Delivery) -> Result<Admission, BusError> {
-        let mut pauses = pauses();
+        let mut tried = 0;
         loop {
+            tried += 1;
             match self.stage.admit(job, task, delivery).await {
-                Err(error) if error.transient() => wait_out(&error, &mut pauses).await,
+                Err(error) if error.transient() => wait_out(&error, tried).await,
                 admitted => return admitted,
             }
+        }
+    }
+
+    /// Does the work, however long the server is in trouble.
+    async fn worked(
+        &self,
+        job: &Job,
+        task: &W::Task,
+        mut delivery: Delivery,
+        cancel: &CancellationToken,
+    ) -> Result<Worked, Halt> {
+        let mut tried = 0;
+        loop {
+            tried += 1;
+            match self.stage.work(job, task, &delivery, cancel).await {
+                Err(Halt::Bus(error)) if error.transient() => wait_out(&error, tried).await,
+                worked => return worked,
+            }
+            // What was stored before the trouble is looked for.
+            delivery.attempt = delivery.attempt.max(2);
         }
     }
 
@@ -295,19 +304,18 @@ pub(crate) async fn fail(bus: &Bus, job: &Job, failure: Failure, delivery: &Deli
     }
 }
 
-/// 1 s, 2 s, 4 s, and then every 5 s.
-fn pauses() -> impl Iterator<Item = Duration> + Send {
-    (0..).map(|tried: u32| Duration::from_secs(1 << tried.min(3)).min(Duration::from_secs(5)))
+/// How long a server in trouble is left alone: not as long as a job that failed.
+fn pause(tried: u64) -> Duration {
+    retry_delay(tried).min(Duration::from_secs(5))
 }
 
-async fn wait_out(error: &BusError, pauses: &mut (impl Iterator<Item = Duration> + Send)) {
+async fn wait_out(error: &BusError, tried: u64) {
     tracing::warn!(%error, "the server is in trouble; waiting with the job in hand");
-    tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+    tokio::time::sleep(pause(tried)).await;
 }
 
 fn later(delivery: &Delivery, error: &BusError) -> (Counted, Outcome) {
-    let after = retry_delay(delivery.attempt).min(Duration::from_secs(5));
-    (Counted::Retry, Outcome::Retry { after, why: error.to_string() })
+    (Counted::Retry, Outcome::Retry { after: pause(delivery.attempt), why: error.to_string() })
 }
 
 /// A name for what this attempt stores, that no other attempt has: delivery counts can repeat after the server lost a

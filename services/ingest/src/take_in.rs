@@ -87,11 +87,11 @@ impl StageWork for TakeIn {
             tokio::join!(events::publish_once(&self.bus, &accepted, job.trace.as_ref()), picture);
         accepted?;
         let prepared = prepared?;
-        let name = format!("{}/{}.png", job.id, attempt_token(delivery.attempt));
         // Its client may have left meanwhile: nothing is said of a job after its end.
         if jobs::ended(&self.bus, &job.id).await? {
             return Ok(Worked::Dropped);
         }
+        let name = format!("{}/{}.png", job.id, attempt_token(delivery.attempt));
         let artifact = objects::put(&self.bus, subjects::BUCKET_PREPARED, &name, prepared.png.into()).await?;
         let now = orfeas_contract::now();
         let timing =
