@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{DType, Tensor, TensorData};
 use image::RgbaImage;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -14,7 +13,7 @@ use crate::kernels::Kernels;
 use crate::model::{Model, Probe};
 use crate::sampling::Latents;
 use crate::schedule::{Schedule, consistency_table};
-use crate::volume::{Method, Volume, VolumeOptions};
+use crate::volume::{Method, Volume, VolumeOptions, to_device};
 use crate::weights::Checkpoint;
 use crate::{ModelError, image as pictures};
 
@@ -148,8 +147,7 @@ pub fn trace<B: Kernels>(model: &Model<B>, request: &TraceRequest) -> Result<Tra
     trace.put("vae_tokens", &tokens.dims(), read(tokens.clone())?);
     if let Some(queries) = &request.queries {
         let shape = [1, queries.len() / 3, 3];
-        let points = TensorData::new(queries[..shape[1] * 3].to_vec(), shape);
-        let points = Tensor::<B, 3>::from_data(points, (model.device(), DType::F32));
+        let points = to_device::<B>(queries[..shape[1] * 3].to_vec(), model.device());
         let vae = model.vae()?;
         let keys = vae.geometry.keys(tokens.clone());
         let logits = read(vae.geometry.logits(points, &keys))?;

@@ -58,8 +58,8 @@ struct Prepared {
 /// A batch that the device computes.
 struct Launched<B: Kernels> {
     indices: Vec<u32>,
-    /// Chunk by chunk, `[1, queries, 1]`.
-    logits: Vec<Tensor<B, 3>>,
+    /// Chunk by chunk, `[queries]`.
+    logits: Vec<Tensor<B, 1>>,
     scored: Option<Vec<f32>>,
 }
 
@@ -83,7 +83,7 @@ impl<B: Kernels> Run<'_, '_, B> {
         let mut values = begin();
         while let Some(Launched { indices, logits, scored }) = launched {
             let next = batches.next();
-            let logits = if logits.is_empty() { Vec::new() } else { read(Tensor::cat(logits, 1))? };
+            let logits = if logits.is_empty() { Vec::new() } else { read(Tensor::cat(logits, 0))? };
             part.before += indices.len();
             launched = next.map(|next| self.launched(next, stride, part)).transpose()?;
             for (index, logit) in indices.into_iter().zip(scored.unwrap_or(logits)) {
@@ -106,12 +106,12 @@ impl<B: Kernels> Run<'_, '_, B> {
     }
 
     /// Logits of points, a chunk behind the other.
-    fn chunks(&mut self, points: Tensor<B, 3>, part: Part) -> Result<Vec<Tensor<B, 3>>, ModelError> {
+    fn chunks(&mut self, points: Tensor<B, 3>, part: Part) -> Result<Vec<Tensor<B, 1>>, ModelError> {
         let queries = points.dims()[1];
         let mut logits = Vec::new();
         for begin in (0..queries).step_by(self.options.chunk) {
             let count = self.options.chunk.min(queries - begin);
-            logits.push(self.geometry.logits(points.clone().narrow(1, begin, count), self.keys));
+            logits.push(self.geometry.logits(points.clone().narrow(1, begin, count), self.keys).reshape([count]));
             self.tell(part.level, part.before + begin + count, part.all)?;
         }
         Ok(logits)
@@ -125,7 +125,7 @@ impl<B: Kernels> Run<'_, '_, B> {
         sizes: &[usize],
         stride: usize,
         part: Part,
-    ) -> Result<Vec<Tensor<B, 3>>, ModelError> {
+    ) -> Result<Vec<Tensor<B, 1>>, ModelError> {
         let count = flash_key_count(self.keys.tokens());
         let choosing = self.tensor(choosing);
         let (mut at, mut chosen_by) = (0, 0);
@@ -154,7 +154,8 @@ impl<B: Kernels> Run<'_, '_, B> {
                 own.push((queries, keys));
             }
             let queries = own.iter().map(|(queries, _)| queries).sum();
-            logits.push(self.geometry.logits_of_groups(points.clone().narrow(1, at, queries), &own));
+            let own = self.geometry.logits_of_groups(points.clone().narrow(1, at, queries), &own);
+            logits.push(own.reshape([queries]));
             at += queries;
             self.tell(part.level, part.before + at, part.all)?;
         }
@@ -162,8 +163,7 @@ impl<B: Kernels> Run<'_, '_, B> {
     }
 
     fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {
-        let shape = [1, points.len() / 3, 3];
-        Tensor::from_data(TensorData::new(points, shape), (&self.device, DType::F32))
+        to_device(points, &self.device)
     }
 
     fn tell(&mut self, level: usize, done: usize, all: usize) -> Result<(), ModelError> {
@@ -172,6 +172,16 @@ impl<B: Kernels> Run<'_, '_, B> {
             ControlFlow::Break(()) => Err(ModelError::cancelled()),
         }
     }
+}
+
+/// Points on the device, `[1, points, 3]`.
+///
+/// They cross over as one row: CubeCL gives rows of twelve bytes a place each that wider reads could begin at, copies them row by row, and
+/// kernels of ours, which want them behind one another, would not take them.
+pub(crate) fn to_device<B: Kernels>(points: Vec<f32>, device: &B::Device) -> Tensor<B, 3> {
+    let count = points.len();
+    let row = Tensor::<B, 1>::from_data(TensorData::new(points, [count]), (device, DType::F32));
+    row.reshape([1, count / 3, 3])
 }
 
 /// Cuts groups of these sizes, behind one another, into chunks of up to so many queries: of each, which groups it has queries

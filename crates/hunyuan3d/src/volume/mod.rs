@@ -14,6 +14,7 @@ mod grid;
 mod refine;
 
 pub use ask::GROUPS_AT_ONCE;
+pub(crate) use ask::to_device;
 pub use bricks::{BRICK_EDGE, Brick};
 pub use decode::{Method, VolumeOptions, VolumeWatch, decode};
 pub use grid::Volume;

@@ -7,6 +7,7 @@
 mod architecture;
 mod attention;
 mod cache;
+mod fallback;
 mod gemm;
 mod launch;
 mod program;
@@ -19,6 +20,8 @@ use cubecl::cuda::CudaRuntime;
 
 use super::{Epilogue, Kernels, StreamHeads, plain};
 use crate::{ModelError, ModelErrorKind};
+pub use fallback::fallen_back;
+use fallback::noted;
 use gemm::After;
 use launch::{array, tensor};
 use rows::Scale;
@@ -32,7 +35,8 @@ impl Kernels for Cuda {
     ) -> Tensor<Self, 3> {
         let own = bias.clone().map(array);
         let after = After::Activation(epilogue);
-        match gemm::affine(&array(x.clone()), &array(weight.clone()), own.as_ref(), after) {
+        let made = gemm::affine(&array(x.clone()), &array(weight.clone()), own.as_ref(), after);
+        match noted("affine", &x, made) {
             Some(out) => tensor(out),
             None => plain::affine(x, weight, bias, epilogue),
         }
@@ -48,7 +52,8 @@ impl Kernels for Cuda {
         let (onto, through) = (array(residual.clone()), gate.clone().map(array));
         let own = bias.clone().map(array);
         let after = After::Add { residual: &onto, gate: through.as_ref() };
-        if let Some(out) = gemm::affine(&array(x.clone()), &array(weight.clone()), own.as_ref(), after) {
+        let made = gemm::affine(&array(x.clone()), &array(weight.clone()), own.as_ref(), after);
+        if let Some(out) = noted("affine_add", &x, made) {
             return tensor(out);
         }
         let y = Self::affine(x, weight, bias, Epilogue::None);
@@ -59,7 +64,8 @@ impl Kernels for Cuda {
     }
 
     fn attend(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>) -> Tensor<Self, 3> {
-        match attention::attend(&array(q.clone()), &array(k.clone()), &array(v.clone())) {
+        let made = attention::attend(&array(q.clone()), &array(k.clone()), &array(v.clone()));
+        match noted("attend", &q, made) {
             Some(out) => tensor(out),
             None => plain::attend(q, k, v),
         }
@@ -72,7 +78,7 @@ impl Kernels for Cuda {
     ) -> Tensor<Self, 3> {
         let own = gain_offset.clone().map(|(gain, offset)| (array(gain), array(offset)));
         let scale = own.as_ref().map_or(Scale::Plain, |(gain, offset)| Scale::Affine(gain, offset));
-        match rows::norm(&array(x.clone()), scale, epsilon) {
+        match noted("norm", &x, rows::norm(&array(x.clone()), scale, epsilon)) {
             Some(out) => tensor(out),
             None => plain::norm(x, gain_offset, epsilon),
         }
@@ -80,7 +86,8 @@ impl Kernels for Cuda {
 
     fn modulate(x: Tensor<Self, 3>, scale: Tensor<Self, 3>, shift: Tensor<Self, 3>, epsilon: f64) -> Tensor<Self, 3> {
         let own = (array(scale.clone()), array(shift.clone()));
-        match rows::norm(&array(x.clone()), Scale::Modulation(&own.0, &own.1), epsilon) {
+        let made = rows::norm(&array(x.clone()), Scale::Modulation(&own.0, &own.1), epsilon);
+        match noted("modulate", &x, made) {
             Some(out) => tensor(out),
             None => plain::modulate(x, scale, shift, epsilon),
         }
@@ -96,7 +103,8 @@ impl Kernels for Cuda {
         let own = gain_offset.clone().map(|(gain, offset)| (array(gain), array(offset)));
         let pair = own.as_ref().map(|(gain, offset)| (gain, offset));
         let own_bias = bias.clone().map(array);
-        if let Some(out) = rows::norm_dot(&array(x.clone()), pair, epsilon, &array(weight.clone()), own_bias.as_ref()) {
+        let made = rows::norm_dot(&array(x.clone()), pair, epsilon, &array(weight.clone()), own_bias.as_ref());
+        if let Some(out) = noted("norm_dot", &x, made) {
             return tensor(out);
         }
         let x = if gain_offset.is_some() { Self::norm(x, gain_offset, epsilon) } else { x };
@@ -109,14 +117,16 @@ impl Kernels for Cuda {
         offset: Tensor<Self, 1>,
         epsilon: f64,
     ) -> Tensor<Self, 4> {
-        match rows::head_norm(&array(x.clone()), &array(gain.clone()), Some(&array(offset.clone())), epsilon) {
+        let made = rows::head_norm(&array(x.clone()), &array(gain.clone()), Some(&array(offset.clone())), epsilon);
+        match noted("head_layer_norm", &x, made) {
             Some(out) => tensor(out),
             None => plain::head_layer_norm(x, gain, offset, epsilon),
         }
     }
 
     fn head_rms_norm(x: Tensor<Self, 4>, gain: Tensor<Self, 1>, epsilon: f64) -> Tensor<Self, 4> {
-        match rows::head_norm(&array(x.clone()), &array(gain.clone()), None, epsilon) {
+        let made = rows::head_norm(&array(x.clone()), &array(gain.clone()), None, epsilon);
+        match noted("head_rms_norm", &x, made) {
             Some(out) => tensor(out),
             None => plain::head_rms_norm(x, gain, epsilon),
         }
@@ -128,7 +138,12 @@ impl Kernels for Cuda {
             .map(|stream| [array(stream.qkv.clone()), array(stream.query_gain.clone()), array(stream.key_gain.clone())])
             .collect();
         let own: Vec<_> = own.iter().map(|[qkv, query, key]| (qkv, query, key)).collect();
-        match rows::stream_heads(&own, heads, epsilon) {
+        let made = rows::stream_heads(&own, heads, epsilon);
+        let made = match streams.first() {
+            Some(first) => noted("stream_heads", &first.qkv, made),
+            None => made,
+        };
+        match made {
             Some(parts) => parts.map(tensor),
             None => super::stream_heads(streams, heads, epsilon),
         }
@@ -142,28 +157,30 @@ impl Kernels for Cuda {
     }
 
     fn gated_add(x: Tensor<Self, 3>, gate: Tensor<Self, 3>, y: Tensor<Self, 3>) -> Tensor<Self, 3> {
-        match rows::gated_add(&array(x.clone()), Some(&array(gate.clone())), &array(y.clone())) {
+        let made = rows::gated_add(&array(x.clone()), Some(&array(gate.clone())), &array(y.clone()));
+        match noted("gated_add", &x, made) {
             Some(out) => tensor(out),
             None => plain::gated_add(x, gate, y),
         }
     }
 
     fn residual(x: Tensor<Self, 3>, y: Tensor<Self, 3>) -> Tensor<Self, 3> {
-        match rows::gated_add(&array(x.clone()), None, &array(y.clone())) {
+        match noted("residual", &x, rows::gated_add(&array(x.clone()), None, &array(y.clone()))) {
             Some(out) => tensor(out),
             None => x + y,
         }
     }
 
     fn swiglu(x: Tensor<Self, 3>) -> Tensor<Self, 3> {
-        match rows::swiglu(&array(x.clone())) {
+        match noted("swiglu", &x, rows::swiglu(&array(x.clone()))) {
             Some(out) => tensor(out),
             None => plain::swiglu(x),
         }
     }
 
     fn select_keys(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>, count: usize) -> [Tensor<Self, 4>; 2] {
-        match select::select(&array(q.clone()), &array(k.clone()), &array(v.clone()), count) {
+        let made = select::select(&array(q.clone()), &array(k.clone()), &array(v.clone()), count);
+        match noted("select_keys", &q, made) {
             Some(chosen) => chosen.map(tensor),
             None => plain::select_keys(q, k, v, count),
         }
@@ -187,7 +204,8 @@ impl Kernels for Cuda {
         let [outputs, inputs] = weight.dims();
         // Up to rows that 128 bytes divide; zeros meet zeros.
         let width = inputs.next_multiple_of(64);
-        if let Some(embedded) = rows::fourier(&array(points.clone()), frequencies, width, &array(weight.clone())) {
+        let made = rows::fourier(&array(points.clone()), frequencies, width, &array(weight.clone()));
+        if let Some(embedded) = noted("embed_points", &weight, made) {
             let zeros = Tensor::zeros([outputs, width - inputs], (&weight.device(), weight.dtype()));
             let weight = Tensor::cat(vec![weight, zeros], 1);
             return Self::affine(tensor(embedded), weight, bias, Epilogue::None);

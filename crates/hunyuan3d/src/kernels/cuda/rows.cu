@@ -269,8 +269,9 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 struct FourierInfo {
-    // Points, frequencies, channels of a row with zeros behind; the first frequency's bits, each next twice it.
-    u64 points, frequencies, width, lowest;
+    // Points and elements from one to the next; frequencies, channels of a row with zeros behind; the first frequency's bits, each
+    // next twice it.
+    u64 points, point_row, frequencies, width, lowest;
 };
 
 // A point's coordinates, their sines and cosines, and zeros up to a row that the matrix product takes.
@@ -282,10 +283,10 @@ extern "C" __global__ void __launch_bounds__(256)
     const int channel = (int)(index - (u64)point * width), count = (int)info.frequencies, half = 3 * count;
     float value = 0.0f;
     if (channel < 3) {
-        value = points[(u64)point * 3 + channel];
+        value = points[point * info.point_row + channel];
     } else if (channel < 3 + 2 * half) {
         const int at = (channel - 3) % half;
-        const float angle = points[(u64)point * 3 + at / count] * (__uint_as_float((u32)info.lowest) * exp2f((float)(at % count)));
+        const float angle = points[point * info.point_row + at / count] * (__uint_as_float((u32)info.lowest) * exp2f((float)(at % count)));
         value = channel < 3 + half ? sinf(angle) : cosf(angle);
     }
     out[index] = narrow(value);

@@ -200,20 +200,23 @@ pub fn swiglu(x: &Array) -> Option<Array> {
     Some(out)
 }
 
-/// Points `[1, points, 3]` in float32 to their embedding with zeros behind, `[1, points, width]`.
+/// Points `[batch, points, 3]` in float32 to their embedding with zeros behind, `[batch, points, width]`.
 ///
 /// `like` gives the precision; each frequency must be twice the one before.
 pub fn fourier(points: &Array, frequencies: &[f32], width: usize, like: &Array) -> Option<Array> {
-    let ([batch, count, axes], _) = layout::<3>(points)?;
+    let ([batch, count, axes], strides) = layout::<3>(points)?;
     generation(points)?;
     let lowest = *frequencies.first()?;
     let doubling = frequencies.windows(2).all(|pair| (pair[1] - 2.0 * pair[0]).abs() <= f32::EPSILON * pair[1].abs());
-    let fits = points.dtype == DType::F32 && is_contiguous(points) && axes == 3 && is_half(like);
+    // Points of one item may lie apart, as CubeCL puts rows of twelve bytes that come from the host.
+    let rows = if batch == 1 { strides[2] == 1 } else { is_contiguous(points) };
+    let fits = points.dtype == DType::F32 && rows && axes == 3 && is_half(like);
     if !fits || !doubling || batch * count == 0 {
         return None;
     }
     let out = fresh(like, [batch, count, width]);
-    let mut scalars: Vec<u64> = numbers([batch * count, frequencies.len(), width]).collect();
+    let point_row = if count == 1 { 3 } else { strides[1] };
+    let mut scalars: Vec<u64> = numbers([batch * count, point_row, frequencies.len(), width]).collect();
     scalars.push(u64::from(lowest.to_bits()));
     let blocks = (batch * count * width).div_ceil(256);
     launch(program("fourier", like.dtype), (blocks, 1, 1), &[], &[points, &out], scalars);

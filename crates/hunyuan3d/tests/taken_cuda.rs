@@ -1,0 +1,43 @@
+//! On a GPU with kernels of ours, a whole run in half precision is computed by them: nothing falls back to plain Burn, which would be right
+//! and many times slower. By itself in its process, since tests of single kernels fall back on purpose.
+#![cfg(feature = "cuda")]
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // Helpers of tests fail as tests do.
+
+use std::path::PathBuf;
+
+use orfeas_hunyuan3d::kernels::cuda;
+use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
+use orfeas_hunyuan3d::{Begin, DeviceName, Phase, Precision, ShapeRequest, ShapeWatch, image, open};
+
+#[test]
+fn a_whole_run_falls_back_nowhere() {
+    if !cuda::has_own_kernels(0) {
+        eprintln!("skipped: there is no GPU here that our kernels are for");
+        return;
+    }
+    let repository = PathBuf::from(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned();
+    let model =
+        open(&repository.join("models/starter"), None, DeviceName::Cuda(0), Some(Precision::Float16), &mut |_, _| {})
+            .unwrap();
+    let size = 256;
+    let picture = ::image::RgbaImage::from_fn(size, size, |x, y| {
+        let inside = (x as f32 - 128.0).hypot(y as f32 - 128.0) < 90.0;
+        ::image::Rgba([x as u8, y as u8, 90, if inside { 255 } else { 0 }])
+    });
+    let view = image::process(&model.config().image_processor, &picture, 0).unwrap().0;
+    for method in [Method::Hierarchical, Method::FlashVdm] {
+        let volume = VolumeOptions { chunk: 5000, ..VolumeOptions::new(method, 64) };
+        let request =
+            ShapeRequest { views: vec![view.clone()], begin: Begin::Seed(7), steps: 1, guidance: 5.0, volume };
+        model.generate(&request, &mut Unwatched).unwrap();
+        assert_eq!(cuda::fallen_back(), Vec::<&str>::new(), "{method:?}");
+    }
+}
+
+struct Unwatched;
+
+impl ShapeWatch for Unwatched {
+    fn progress(&mut self, _: Phase, _: usize, _: usize) -> std::ops::ControlFlow<()> {
+        std::ops::ControlFlow::Continue(())
+    }
+}
