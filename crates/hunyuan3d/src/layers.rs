@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 use crate::ModelError;
-use crate::kernels::{Epilogue, Kernels};
+use crate::kernels::{Epilogue, Kernels, Norm};
 use crate::weights::Weights;
 
 /// A linear layer as checkpoints store it.
@@ -86,6 +86,11 @@ impl<B: Kernels> LayerNorm<B> {
     /// Its parameters, both `[width]`.
     pub fn gain_offset(&self) -> (Tensor<B, 1>, Tensor<B, 1>) {
         (self.weight.val(), self.bias.val())
+    }
+
+    /// All of it, for kernels that do more than the norm.
+    pub fn as_norm(&self) -> Norm<B> {
+        Norm { gain: self.weight.val(), offset: self.bias.val(), epsilon: self.epsilon }
     }
 
     /// Over each head's channels.

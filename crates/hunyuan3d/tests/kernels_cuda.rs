@@ -3,10 +3,12 @@
 #![cfg(feature = "cuda")]
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // Helpers of tests fail as tests do.
 
+use burn::module::Param;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use burn_cuda::{Cuda, CudaDevice};
-use orfeas_hunyuan3d::kernels::{Epilogue, Kernels, StreamHeads, cuda, plain};
+use orfeas_hunyuan3d::kernels::{Epilogue, FoldedPoints, Kernels, Norm, PointLayers, Stream, StreamHeads, cuda, plain};
 use orfeas_hunyuan3d::noise::normal;
+use orfeas_hunyuan3d::vae::{FOLDED, HostLinear, fold};
 use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
 use orfeas_hunyuan3d::{
     Begin, DeviceName, Model, Phase, Precision, Residency, ShapeModel, ShapeRequest, ShapeWatch, image, open,
@@ -226,6 +228,103 @@ fn heads() {
                     case.same(&what, ours, Tensor::cat(own.collect(), 2));
                 }
             }
+        }
+    });
+}
+
+#[test]
+fn projected_streams() {
+    Case::all(|case| {
+        // Kinds of heads that begin within a tile, one run of rows and several, rows that no tile divides.
+        for (batch, heads, tokens, depth) in [(1, 1, 1, 64), (2, 3, 77, 64), (1, 5, 300, 72), (2, 16, 130, 1024)] {
+            let width = 64;
+            let stream = |tokens: usize, biased: bool| Stream {
+                x: case.random([batch, tokens, depth]),
+                weight: case.random([3 * heads * width, depth]) * (depth as f32).sqrt().recip(),
+                bias: biased.then(|| case.random([3 * heads * width])),
+                query_gain: case.random([width]),
+                key_gain: case.random([width]),
+            };
+            for streams in [vec![stream(tokens, true)], vec![stream(tokens, true), stream(tokens + 5, false)]] {
+                let what = format!("{batch}x{heads}x{tokens}x{depth}, {} streams", streams.len());
+                let ours = Cuda::project_streams(streams.clone(), heads, EPSILON);
+                for (part, ours) in ours.into_iter().enumerate() {
+                    let own = streams.iter().map(|stream| {
+                        let bias = stream.bias.as_ref().map(wide);
+                        let qkv = plain::affine(wide(&stream.x), wide(&stream.weight), bias, Epilogue::None);
+                        let tokens = qkv.dims()[1];
+                        let x = qkv.narrow(2, part * heads * width, heads * width);
+                        let x = x.reshape([batch, tokens, heads, width]).swap_dims(1, 2);
+                        match part {
+                            0 => plain::head_rms_norm(x, wide(&stream.query_gain), EPSILON),
+                            1 => plain::head_rms_norm(x, wide(&stream.key_gain), EPSILON),
+                            _ => x,
+                        }
+                    });
+                    case.same(&what, ours, Tensor::cat(own.collect(), 2));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn queries_of_points_by_folded_layers() {
+    Case::all(|case| {
+        if !Cuda::folds_points(&case.device, case.dtype) {
+            eprintln!("skipped: this GPU's kernels fold no points");
+            return;
+        }
+        let frequencies: Vec<f32> = (0..8).map(|power| 2f32.powi(power)).collect();
+        for (points, heads, biased) in [(1, 1, true), (777, 16, false), (2000, 3, true)] {
+            let (width, inputs) = (64 * heads, 51);
+            let weight = case.random([width, inputs]) * 0.14;
+            let query_weight = case.random([width, width]) * (width as f32).sqrt().recip();
+            let norm = || Norm { gain: case.random([width]), offset: case.random([width]), epsilon: EPSILON };
+            let head_norm = Norm { gain: case.random([64]), offset: case.random([64]), epsilon: EPSILON };
+            let mut layers = PointLayers {
+                frequencies: frequencies.clone(),
+                weight,
+                bias: Some(case.random([width])),
+                norm: norm(),
+                query_weight,
+                query_bias: biased.then(|| case.random([width])),
+                head_norm: Some(head_norm),
+                heads,
+                folded: None,
+            };
+            let host1 = |x: &Gpu<1>| -> Vec<f32> { wide(x).into_data().into_vec().unwrap() };
+            let host2 = |x: &Gpu<2>| -> Vec<f32> { wide(x).into_data().into_vec().unwrap() };
+            let projection = HostLinear { weight: host2(&layers.weight), bias: layers.bias.as_ref().map(host1) };
+            let to_query =
+                HostLinear { weight: host2(&layers.query_weight), bias: layers.query_bias.as_ref().map(host1) };
+            let (gain, offset) = (host1(&layers.norm.gain), host1(&layers.norm.offset));
+            let folded = fold(inputs, &projection, (&gain, &offset), &to_query).unwrap();
+            let put = |values: Vec<f32>| {
+                let count = values.len();
+                Gpu::<1>::from_data(TensorData::new(values, [count]), (&case.device, DType::F32))
+            };
+            layers.folded = Some(FoldedPoints {
+                weight: Param::from_tensor(put(folded.weight).cast(case.dtype).reshape([width, FOLDED])),
+                shift: Param::from_tensor(put(folded.shift).cast(case.dtype)),
+                gram: Param::from_tensor(put(folded.gram).reshape([FOLDED, FOLDED])),
+            });
+            let at: Gpu<3> = wide(&case.random([1, points, 3])) * 0.5;
+            let plain_norm = |norm: &Norm<Cuda>| (wide(&norm.gain), wide(&norm.offset));
+            let embedded = plain::fourier(at.clone(), &frequencies);
+            let bias = layers.bias.as_ref().map(wide);
+            let rows = plain::affine(embedded, wide(&layers.weight), bias, Epilogue::None);
+            let normed = plain::norm(rows.clone(), Some(plain_norm(&layers.norm)), EPSILON);
+            let bias = layers.query_bias.as_ref().map(wide);
+            let queries = plain::affine(normed, wide(&layers.query_weight), bias, Epilogue::None);
+            let queries = queries.reshape([1, points, heads, 64]).swap_dims(1, 2);
+            let head_norm = layers.head_norm.as_ref().unwrap();
+            let (gain, offset) = plain_norm(head_norm);
+            let queries = plain::head_layer_norm(queries, gain, offset, EPSILON);
+            let ours = Cuda::point_queries(at, layers);
+            let what = format!("{points} points, {heads} heads");
+            case.same(&what, ours.0, rows);
+            case.same(&what, ours.1, queries);
         }
     });
 }

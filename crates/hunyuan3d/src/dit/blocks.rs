@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::EPSILON;
 use crate::ModelError;
 use crate::config::DenoiserConfig;
-use crate::kernels::{Epilogue, Kernels, StreamHeads};
+use crate::kernels::{self, Epilogue, Kernels};
 use crate::layers::{Linear, Mlp};
 use crate::weights::{Weights, derived};
 
@@ -28,9 +28,15 @@ impl<B: Kernels> QueryKeyNorm<B> {
         })
     }
 
-    /// A stream, from its projection `[batch, tokens, 3 * width]`.
-    fn stream(&self, qkv: Tensor<B, 3>) -> StreamHeads<B> {
-        StreamHeads { qkv, query_gain: self.query.val(), key_gain: self.key.val() }
+    /// A stream, from what `qkv` projects to queries, keys and values.
+    fn stream(&self, x: Tensor<B, 3>, qkv: &Linear<B>) -> kernels::Stream<B> {
+        kernels::Stream {
+            x,
+            weight: qkv.weight.val(),
+            bias: qkv.bias.as_ref().map(Param::val),
+            query_gain: self.query.val(),
+            key_gain: self.key.val(),
+        }
     }
 }
 
@@ -60,9 +66,9 @@ impl<B: Kernels> Stream<B> {
         Ok(Self { modulation, qkv, norm, projection, mlp })
     }
 
-    fn heads(&self, x: Tensor<B, 3>, [shift, scale, ..]: &[Tensor<B, 3>; 6]) -> StreamHeads<B> {
+    fn heads(&self, x: Tensor<B, 3>, [shift, scale, ..]: &[Tensor<B, 3>; 6]) -> kernels::Stream<B> {
         let x = B::modulate(x, scale.clone(), shift.clone(), EPSILON);
-        self.norm.stream(self.qkv.forward(x))
+        self.norm.stream(x, &self.qkv)
     }
 
     fn finish(
@@ -112,7 +118,7 @@ impl<B: Kernels> DoubleStreamBlock<B> {
         let tokens = condition.dims()[1];
         let count = latents.dims()[1];
         let streams = vec![self.condition.heads(condition.clone(), &theirs), self.latents.heads(latents.clone(), &own)];
-        let [q, k, v] = B::stream_heads(streams, self.heads, EPSILON);
+        let [q, k, v] = B::project_streams(streams, self.heads, EPSILON);
         let attention = B::attend(q, k, v);
         let to_condition = attention.clone().narrow(1, 0, tokens);
         let to_latents = attention.narrow(1, tokens, count);
@@ -172,8 +178,8 @@ impl<B: Kernels> SingleStreamBlock<B> {
     /// x `[batch, tokens, width]`, modulation each `[1, 1, width]` → as x.
     pub fn forward(&self, x: Tensor<B, 3>, [shift, scale, gate]: [Tensor<B, 3>; 3]) -> Tensor<B, 3> {
         let modulated = B::modulate(x.clone(), scale, shift, EPSILON);
-        let stream = self.norm.stream(self.qkv.forward(modulated.clone()));
-        let [q, k, v] = B::stream_heads(vec![stream], self.heads, EPSILON);
+        let stream = self.norm.stream(modulated.clone(), &self.qkv);
+        let [q, k, v] = B::project_streams(vec![stream], self.heads, EPSILON);
         let attention = B::attend(q, k, v);
         let middle = self.mlp.forward_then(modulated, Epilogue::GeluTanh);
         let x = self.out_attention.forward_onto(x, Some(gate.clone()), attention);

@@ -13,8 +13,9 @@ pub mod programs;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 
-use burn::tensor::Tensor;
+use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
 
 use crate::layers::split_heads;
 
@@ -42,6 +43,66 @@ pub struct StreamHeads<B: Backend> {
     pub query_gain: Tensor<B, 1>,
     /// `[width]`: gain of the keys'.
     pub key_gain: Tensor<B, 1>,
+}
+
+/// One stream of a transformer's block before its projection to queries, keys and values.
+#[derive(Clone, Debug)]
+pub struct Stream<B: Backend> {
+    /// `[batch, tokens, in]`.
+    pub x: Tensor<B, 3>,
+    /// `[3 * heads * width, in]`.
+    pub weight: Tensor<B, 2>,
+    /// `[3 * heads * width]`.
+    pub bias: Option<Tensor<B, 1>>,
+    /// `[width]`: gain of the queries' RMS norm.
+    pub query_gain: Tensor<B, 1>,
+    /// `[width]`: gain of the keys'.
+    pub key_gain: Tensor<B, 1>,
+}
+
+/// A layer norm's parameters.
+#[derive(Clone, Debug)]
+pub struct Norm<B: Backend> {
+    /// `[width]`.
+    pub gain: Tensor<B, 1>,
+    /// `[width]`.
+    pub offset: Tensor<B, 1>,
+    /// What is added to the variance.
+    pub epsilon: f64,
+}
+
+/// What makes a point's row and its query: an embedding, a linear layer; then a norm, a linear layer and a norm of each head.
+#[derive(Clone, Debug)]
+pub struct PointLayers<B: Backend> {
+    /// Of the embedding, [`Kernels::fourier`].
+    pub frequencies: Vec<f32>,
+    /// `[width, 3 * (2 * frequencies + 1)]`.
+    pub weight: Tensor<B, 2>,
+    /// `[width]`.
+    pub bias: Option<Tensor<B, 1>>,
+    /// Of the row.
+    pub norm: Norm<B>,
+    /// `[width, width]`.
+    pub query_weight: Tensor<B, 2>,
+    /// `[width]`.
+    pub query_bias: Option<Tensor<B, 1>>,
+    /// Of each head, where there is one.
+    pub head_norm: Option<Norm<B>>,
+    /// Heads of the query.
+    pub heads: usize,
+    /// The layers to the query as one, for a backend that [folds points](Kernels::folds_points).
+    pub folded: Option<FoldedPoints<B>>,
+}
+
+/// [`crate::vae`]'s folded layers on a device.
+#[derive(Module, Debug)]
+pub struct FoldedPoints<B: Backend> {
+    /// `[width, 64]`.
+    pub weight: Param<Tensor<B, 2>>,
+    /// `[width]`.
+    pub shift: Param<Tensor<B, 1>>,
+    /// `[64, 64]` in float32.
+    pub gram: Param<Tensor<B, 2>>,
 }
 
 /// A backend with the network's operations.
@@ -169,6 +230,14 @@ pub trait Kernels: Backend {
         stream_heads(streams, heads, epsilon)
     }
 
+    /// [`Self::stream_heads`] of streams' projections.
+    ///
+    /// # Shapes
+    /// One stream or more → three times `[batch, heads, tokens of all, width]`.
+    fn project_streams(streams: Vec<Stream<Self>>, heads: usize, epsilon: f64) -> [Tensor<Self, 4>; 3] {
+        project_streams(streams, heads, epsilon)
+    }
+
     /// Some of each head's channels.
     ///
     /// # Shapes
@@ -206,6 +275,19 @@ pub trait Kernels: Backend {
         bias: Option<Tensor<Self, 1>>,
     ) -> Tensor<Self, 3> {
         embed_points(points, frequencies, weight, bias)
+    }
+
+    /// Whether [`Self::point_queries`] gains by layers that are folded into one, in a precision.
+    fn folds_points(_device: &Self::Device, _dtype: DType) -> bool {
+        false
+    }
+
+    /// Points' rows ([`Self::embed_points`]) and the queries that come of them.
+    ///
+    /// # Shapes
+    /// points `[batch, points, 3]` in float32 → `[batch, points, width]` and `[batch, heads, points, width / heads]`.
+    fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> (Tensor<Self, 3>, Tensor<Self, 4>) {
+        point_queries(points, layers)
     }
 
     /// A layer norm where there is one, then a linear layer to one channel.
@@ -247,6 +329,30 @@ fn stream_heads<B: Kernels>(streams: Vec<StreamHeads<B>>, heads: usize, epsilon:
         parts.iter_mut().zip(split(stream)).for_each(|(part, own)| part.push(own));
     }
     parts.map(|mut part| if part.len() == 1 { part.remove(0) } else { Tensor::cat(part, 2) })
+}
+
+/// [`Kernels::project_streams`] by the other kernels.
+fn project_streams<B: Kernels>(streams: Vec<Stream<B>>, heads: usize, epsilon: f64) -> [Tensor<B, 4>; 3] {
+    let project = |Stream { x, weight, bias, query_gain, key_gain }| StreamHeads {
+        qkv: B::affine(x, weight, bias, Epilogue::None),
+        query_gain,
+        key_gain,
+    };
+    B::stream_heads(streams.into_iter().map(project).collect(), heads, epsilon)
+}
+
+/// [`Kernels::point_queries`] by the other kernels.
+fn point_queries<B: Kernels>(points: Tensor<B, 3>, layers: PointLayers<B>) -> (Tensor<B, 3>, Tensor<B, 4>) {
+    let rows = B::embed_points(points, &layers.frequencies, layers.weight, layers.bias);
+    let Norm { gain, offset, epsilon } = layers.norm;
+    let normed = B::norm(rows.clone(), Some((gain, offset)), epsilon);
+    let queries = B::affine(normed, layers.query_weight, layers.query_bias, Epilogue::None);
+    let queries = split_heads(queries, layers.heads);
+    let queries = match layers.head_norm {
+        Some(Norm { gain, offset, epsilon }) => B::head_layer_norm(queries, gain, offset, epsilon),
+        None => queries,
+    };
+    (rows, queries)
 }
 
 /// [`Kernels::embed_points`] by the other kernels.

@@ -181,6 +181,23 @@ pub fn rows(entry: &'static str, threads: u32, element: DType) -> Program {
     Program { entry, source: Source::Rows, element, constants: Vec::new(), threads, shared: 0 }
 }
 
+/// Channels of the widest row that [`whole_rows`] takes.
+pub const WIDEST_ROW: usize = 2048;
+
+/// One of those whose warps hold whole rows, of up to `width` channels, in registers.
+#[must_use]
+pub fn whole_rows(entry: &'static str, width: usize, element: DType) -> Program {
+    let most = if width <= WIDEST_ROW / 2 { WIDEST_ROW / 2 } else { WIDEST_ROW };
+    Program { constants: vec![("MOST", most as u32)], ..rows(entry, 256, element) }
+}
+
+/// [`gemm_hopper`]'s number for queries, keys and values whose heads get RMS norms.
+pub const HEADS_WITH_RMS_NORM: u32 = 7;
+/// Its number for heads that get a layer norm, of rows that are scaled.
+pub const SCALED_HEADS_WITH_LAYER_NORM: u32 = 8;
+/// Channels of a head in both.
+pub const HEAD: usize = 64;
+
 /// Key selection from up to `places` keys.
 #[must_use]
 pub fn select(places: usize, element: DType) -> Program {
@@ -198,11 +215,13 @@ pub fn select(places: usize, element: DType) -> Program {
 #[must_use]
 pub fn all(generation: Generation) -> Vec<Program> {
     let of_element = |element| {
-        let products = (0..=6).flat_map(move |epilogue| match generation {
+        let products = (0..=SCALED_HEADS_WITH_LAYER_NORM).flat_map(move |epilogue| match generation {
             Generation::Hopper => TILES.iter().map(|tile| gemm_hopper(tile, epilogue, element)).collect(),
-            Generation::Ampere => vec![gemm_ampere(epilogue, element)],
+            Generation::Ampere if epilogue < HEADS_WITH_RMS_NORM => vec![gemm_ampere(epilogue, element)],
+            Generation::Ampere => Vec::new(),
         });
-        let others = [attention(generation, element), rows("layer_norm", 256, element)];
+        let norms = [WIDEST_ROW / 2, WIDEST_ROW].map(|width| whole_rows("layer_norm", width, element));
+        let others = [attention(generation, element)].into_iter().chain(norms);
         products.chain(others).chain([1024, 4096].map(|places| select(places, element)))
     };
     [DType::F16, DType::BF16].into_iter().flat_map(of_element).collect()

@@ -18,8 +18,8 @@ const MLP_RATIO: usize = 4;
 /// Norms of queries and keys.
 #[derive(Module, Debug)]
 pub struct QueryKeyNorm<B: Backend> {
-    query: LayerNorm<B>,
-    key: LayerNorm<B>,
+    pub query: LayerNorm<B>,
+    pub key: LayerNorm<B>,
 }
 
 impl<B: Kernels> QueryKeyNorm<B> {

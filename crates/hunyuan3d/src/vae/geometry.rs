@@ -1,15 +1,17 @@
 //! Reading the field at points: queries embedded by sines, one cross attention to the shape's tokens.
 
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
 
-use super::blocks::{EPSILON, QueryKeyNorm, norm_key, norm_query, split_parts};
+use super::blocks::{EPSILON, QueryKeyNorm, norm_key, split_parts};
+use super::folded::{FOLDED, HostLinear, fold};
 use crate::ModelError;
 use crate::config::VaeConfig;
-use crate::kernels::{Epilogue, Kernels};
-use crate::layers::{LayerNorm, Linear, Mlp, split_heads};
-use crate::weights::Weights;
+use crate::kernels::programs::HEAD;
+use crate::kernels::{Epilogue, FoldedPoints, Kernels, PointLayers};
+use crate::layers::{LayerNorm, Linear, Mlp};
+use crate::weights::{Weights, derived};
 
 /// Epsilon of the last norm: PyTorch's default, unlike the others'.
 const POST_EPSILON: f64 = 1e-5;
@@ -32,6 +34,8 @@ pub struct GeometryDecoder<B: Backend> {
     heads: usize,
     #[module(skip)]
     frequencies: Vec<f32>,
+    /// The layers from an embedded point to its query as one, where the backend gains by it.
+    folded: Option<FoldedPoints<B>>,
 }
 
 /// What a shape's tokens are to the geometry decoder: computed once, read by every query.
@@ -59,6 +63,7 @@ impl<B: Kernels> GeometryDecoder<B> {
             false => None,
         };
         let output = Linear::load(weights, "output_proj", width, 1, true)?;
+        let folded = folded(weights, config)?;
         weights.within("cross_attn_decoder", |weights| {
             let (to_query, to_key_value, norm, projection) = weights.within("attn", |weights| {
                 let bias = config.qkv_bias;
@@ -86,6 +91,7 @@ impl<B: Kernels> GeometryDecoder<B> {
                 output,
                 heads,
                 frequencies: frequencies(config),
+                folded,
             })
         })
     }
@@ -108,8 +114,7 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// # Shapes
     /// points `[batch, points, 3]` in float32 → `[batch, points, 1]` in the parameters' precision.
     pub fn logits(&self, points: Tensor<B, 3>, shape: &ShapeKeys<B>) -> Tensor<B, 3> {
-        let embedded = self.embed(points);
-        let queries = self.queries(embedded.clone());
+        let (embedded, queries) = self.queries(points);
         let attention = B::attend(queries, shape.keys.clone(), shape.values.clone());
         self.finish(embedded, attention)
     }
@@ -120,8 +125,7 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// # Shapes
     /// As [`Self::logits`], the groups together being all points.
     pub fn logits_of_groups(&self, points: Tensor<B, 3>, groups: &[(usize, ShapeKeys<B>)]) -> Tensor<B, 3> {
-        let embedded = self.embed(points);
-        let queries = self.queries(embedded.clone());
+        let (embedded, queries) = self.queries(points);
         let mut begin = 0;
         let attention = groups.iter().map(|(count, shape)| {
             let own = queries.clone().narrow(2, begin, *count);
@@ -153,7 +157,7 @@ impl<B: Kernels> GeometryDecoder<B> {
         shape: &ShapeKeys<B>,
         count: usize,
     ) -> Vec<ShapeKeys<B>> {
-        let queries = self.queries(self.embed(samples));
+        let (_, queries) = self.queries(samples);
         let count = count.min(shape.tokens());
         let mut begin = 0;
         let chosen = groups.iter().map(|samples| {
@@ -165,15 +169,46 @@ impl<B: Kernels> GeometryDecoder<B> {
         chosen.collect()
     }
 
-    fn embed(&self, points: Tensor<B, 3>) -> Tensor<B, 3> {
-        let Linear { weight, bias } = &self.query_projection;
-        B::embed_points(points, &self.frequencies, weight.val(), bias.as_ref().map(Param::val))
+    /// Points' rows and their queries.
+    fn queries(&self, points: Tensor<B, 3>) -> (Tensor<B, 3>, Tensor<B, 4>) {
+        let layers = PointLayers {
+            frequencies: self.frequencies.clone(),
+            weight: self.query_projection.weight.val(),
+            bias: self.query_projection.bias.as_ref().map(Param::val),
+            norm: self.norm1.as_norm(),
+            query_weight: self.to_query.weight.val(),
+            query_bias: self.to_query.bias.as_ref().map(Param::val),
+            head_norm: self.norm.as_ref().map(|norm| norm.query.as_norm()),
+            heads: self.heads,
+            folded: self.folded.clone(),
+        };
+        B::point_queries(points, layers)
     }
+}
 
-    fn queries(&self, embedded: Tensor<B, 3>) -> Tensor<B, 4> {
-        let queries = self.to_query.forward(self.norm1.forward(embedded));
-        norm_query(self.norm.as_ref(), split_heads(queries, self.heads))
+/// Folds the layers to a point's query, where the backend gains by it and their parameters are on the host to do so.
+fn folded<B: Kernels>(weights: &mut Weights<'_, B>, config: &VaeConfig) -> Result<Option<FoldedPoints<B>>, ModelError> {
+    let (width, inputs) = (config.geo_width(), config.embedded_point());
+    let fits = config.geo_qk_norm() && width / config.geo_heads() == HEAD && !weights.are_on_device();
+    if !fits || !B::folds_points(weights.device(), weights.dtype()) {
+        return Ok(None);
     }
+    let projection = HostLinear {
+        weight: weights.host("query_proj.weight", &[width, inputs])?,
+        bias: Some(weights.host("query_proj.bias", &[width])?),
+    };
+    let folded = weights.within("cross_attn_decoder", |weights| {
+        let gain = weights.host("ln_1.weight", &[width])?;
+        let offset = weights.host("ln_1.bias", &[width])?;
+        let bias = if config.qkv_bias { Some(weights.host("attn.c_q.bias", &[width])?) } else { None };
+        let to_query = HostLinear { weight: weights.host("attn.c_q.weight", &[width, width])?, bias };
+        Ok(fold(inputs, &projection, (&gain, &offset), &to_query))
+    })?;
+    Ok(folded.map(|folded| FoldedPoints {
+        weight: derived(weights.constant(folded.weight, [width, FOLDED])),
+        shift: derived(weights.constant(folded.shift, [width])),
+        gram: derived(weights.constant_in(DType::F32, folded.gram, [FOLDED, FOLDED])),
+    }))
 }
 
 impl<B: Backend> ShapeKeys<B> {

@@ -2,6 +2,7 @@
 //! shape's field at any point by one cross attention (Zhang et al. 2023, 3DShape2VecSet).
 
 mod blocks;
+mod folded;
 mod geometry;
 
 use burn::module::Module;
@@ -14,6 +15,7 @@ use crate::kernels::Kernels;
 use crate::layers::Linear;
 use crate::weights::Weights;
 use blocks::SelfAttentionBlock;
+pub use folded::{FOLDED, Folded, HostLinear, fold};
 pub use geometry::{GeometryDecoder, ShapeKeys};
 
 /// The shape decoder.

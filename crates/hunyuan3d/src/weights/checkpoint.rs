@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{AllocationProperty, Bytes, DType, TensorData};
 use half::{bf16, f16};
 use memmap2::Mmap;
 use safetensors::Dtype;
@@ -12,7 +12,7 @@ use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use sha2::{Digest, Sha256};
 
 use super::Source;
-use super::convert::{convert, width};
+use super::convert::{convert, is_finite, is_kept, width};
 use crate::ModelError;
 
 /// The names of weights in a checkpoint folder, the first that exists is taken.
@@ -21,7 +21,8 @@ pub const WEIGHT_FILES: [&str; 2] = ["model.fp16.safetensors", "model.safetensor
 /// A checkpoint's weights.
 pub struct Checkpoint {
     path: PathBuf,
-    map: Mmap,
+    /// The mapped file, whose parts tensors on their way to a device share.
+    map: bytes::Bytes,
     /// Where the tensors' bytes begin.
     data: usize,
     metadata: BTreeMap<String, TensorInfo>,
@@ -74,7 +75,7 @@ impl Checkpoint {
             )));
         }
         let metadata = tensors(&metadata).map(|(name, info)| (name.to_owned(), info.clone())).collect();
-        Ok(Self { path, map, data, metadata, prefix: String::new() })
+        Ok(Self { path, map: bytes::Bytes::from_owner(map), data, metadata, prefix: String::new() })
     }
 
     /// The file.
@@ -177,9 +178,17 @@ impl Source for Checkpoint {
         if width(info.dtype).is_none() {
             return Err(wrong(format!("is of type {:?}; float32, float16 and bfloat16 are read", info.dtype)));
         }
-        let converted = convert(self.bytes_of(info), info.dtype, dtype).ok_or_else(|| {
-            wrong(format!("holds a value that is no finite number in {}", crate::precision_name(dtype)))
-        })?;
+        let no_number = || wrong(format!("holds a value that is no finite number in {}", crate::precision_name(dtype)));
+        let stored = self.bytes_of(info);
+        // What is stored as it is wanted goes to the device from where it lies: a copy of 4.6 GiB is a second of a start.
+        if is_kept(info.dtype, dtype) && (stored.as_ptr() as usize).is_multiple_of(dtype.size()) {
+            if !is_finite(stored, info.dtype) {
+                return Err(no_number());
+            }
+            let bytes = Bytes::from_shared(self.map.slice_ref(stored), AllocationProperty::Other);
+            return Ok(TensorData { bytes, shape: shape.into(), dtype });
+        }
+        let converted = convert(stored, info.dtype, dtype).ok_or_else(no_number)?;
         Ok(TensorData::from_bytes_vec(converted, shape.to_vec(), dtype))
     }
 

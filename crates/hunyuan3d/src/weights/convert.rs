@@ -8,19 +8,26 @@ use safetensors::Dtype;
 /// Elements that one thread looks at in a row.
 const GRAIN: usize = 1 << 16;
 
+/// Whether elements are in the wanted half precision as they lie in the file.
+pub fn is_kept(from: Dtype, to: DType) -> bool {
+    cfg!(target_endian = "little") && matches!((from, to), (Dtype::F16, DType::F16) | (Dtype::BF16, DType::BF16))
+}
+
+/// Whether every element in half precision is a finite number.
+pub fn is_finite(bytes: &[u8], from: Dtype) -> bool {
+    let exponent = if from == Dtype::F16 { 0x7c00u16 } else { 0x7f80 };
+    let finite = |pair: &[u8; 2]| u16::from_le_bytes(*pair) & exponent != exponent;
+    // Counting rather than stopping at the first keeps the loop vectorised.
+    let bad = |part: &[u8]| part.as_chunks().0.iter().filter(|pair| !finite(pair)).count();
+    bytes.par_chunks(GRAIN).map(bad).sum::<usize>() == 0
+}
+
 /// Little-endian elements of a checkpoint in `to`'s native bytes.
 ///
 /// Returns `None` for an infinite or undefined element, also one that only becomes so by narrowing.
 pub fn convert(bytes: &[u8], from: Dtype, to: DType) -> Option<Vec<u8>> {
     match (from, to) {
-        (Dtype::F16, DType::F16) | (Dtype::BF16, DType::BF16) => {
-            let exponent = if from == Dtype::F16 { 0x7c00u16 } else { 0x7f80 };
-            let finite = |pair: &[u8]| u16::from_le_bytes([pair[0], pair[1]]) & exponent != exponent;
-            // Counting rather than stopping at the first keeps the loop vectorised.
-            let bad: usize =
-                bytes.par_chunks(GRAIN).map(|part| part.chunks_exact(2).filter(|pair| !finite(pair)).count()).sum();
-            (bad == 0).then(|| bytes.to_vec())
-        }
+        _ if is_kept(from, to) => is_finite(bytes, from).then(|| bytes.to_vec()),
         (Dtype::F32, _) => narrow(bytes, to, |word: [u8; 4]| f32::from_le_bytes(word)),
         (Dtype::F16, _) => narrow(bytes, to, |pair: [u8; 2]| f16::from_le_bytes(pair).to_f32()),
         (Dtype::BF16, _) => narrow(bytes, to, |pair: [u8; 2]| bf16::from_le_bytes(pair).to_f32()),

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Shape, Tensor, TensorData};
+use burn::tensor::{AllocationProperty, DType, Shape, Tensor, TensorData};
 
 pub use checkpoint::{Checkpoint, WEIGHT_FILES};
 pub use random::RandomWeights;
@@ -95,6 +95,18 @@ impl<'a, B: Backend> Weights<'a, B> {
         matches!(self.origin, Origin::Device(_))
     }
 
+    /// Where parameters go.
+    #[must_use]
+    pub fn device(&self) -> &B::Device {
+        &self.device
+    }
+
+    /// In which precision.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// Runs `build` with `part.` before every name.
     ///
     /// # Errors
@@ -125,8 +137,13 @@ impl<'a, B: Backend> Weights<'a, B> {
             return self.given(parameters, name, shape);
         }
         let data = self.data(name, &shape, self.dtype)?;
-        self.on_the_way += data.bytes.len();
-        let tensor = Tensor::from_data(data, (&self.device, self.dtype));
+        // What lies in the file itself takes no memory of the host's.
+        if data.bytes.property() == AllocationProperty::Native {
+            self.on_the_way += data.bytes.len();
+        }
+        // As one row, which crosses over in one piece; CubeCL copies what has more axes row by row.
+        let row = TensorData { shape: Shape::new([shape.iter().product()]), ..data };
+        let tensor = Tensor::<B, 1>::from_data(row, (&self.device, self.dtype)).reshape(shape);
         if self.on_the_way > MOST_ON_THE_WAY {
             self.on_the_way = 0;
             // CubeCL lets go of what it has copied when a kernel is launched, and only then; any will do.
@@ -167,8 +184,14 @@ impl<'a, B: Backend> Weights<'a, B> {
 
     /// A tensor of host values on the device, in the parameters' precision.
     pub fn constant<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<B, D> {
-        let data = TensorData::new(values, Shape::new(shape)).convert_dtype(self.dtype);
-        Tensor::from_data(data, (&self.device, self.dtype))
+        self.constant_in(self.dtype, values, shape)
+    }
+
+    /// The same in a precision of its own.
+    pub fn constant_in<const D: usize>(&self, dtype: DType, values: Vec<f32>, shape: [usize; D]) -> Tensor<B, D> {
+        let count = values.len();
+        let row = TensorData::new(values, [count]).convert_dtype(dtype);
+        Tensor::<B, 1>::from_data(row, (&self.device, dtype)).reshape(shape)
     }
 
     fn data(&mut self, name: &str, shape: &[usize], dtype: DType) -> Result<TensorData, ModelError> {

@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use burn::tensor::{DType, Tensor};
+use burn_cuda::Cuda;
+
 use super::launch::Array;
 use crate::kernels::programs::Generation;
 
@@ -39,6 +42,11 @@ pub fn of_device(number: usize) -> Option<Generation> {
         );
         generation
     })
+}
+
+/// Whether kernels of ours compute in a tensor's precision on its GPU.
+pub fn takes<const D: usize>(x: &Tensor<Cuda, D>) -> bool {
+    matches!(x.dtype(), DType::F16 | DType::BF16) && of_device(x.device().index).is_some()
 }
 
 /// Multiprocessors of the GPU where a tensor lies.

@@ -1,9 +1,9 @@
-//! Operations that plain Burn computed where a kernel of ours is there to: right, many times slower, and otherwise unseen.
+//! Operations that were computed without the kernel of ours that is there for them: right, slower, and otherwise unseen.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use burn_cuda::Cuda;
 
 use super::architecture;
@@ -13,9 +13,11 @@ static FALLEN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 /// What a kernel made of `x`, or nothing. Where that is nothing though the GPU has our kernels and they take the precision, the log says so
 /// once for each operation.
 pub fn noted<T, const D: usize>(operation: &'static str, x: &Tensor<Cuda, D>, made: Option<T>) -> Option<T> {
-    let ours = matches!(x.dtype(), DType::F16 | DType::BF16) && architecture::of_device(x.device().index).is_some();
-    if made.is_none() && ours && FALLEN.lock().unwrap_or_else(PoisonError::into_inner).insert(operation) {
-        tracing::warn!(operation, shape = ?x.dims(), "computed by plain Burn: our CUDA kernel does not take these tensors");
+    if made.is_none()
+        && architecture::takes(x)
+        && FALLEN.lock().unwrap_or_else(PoisonError::into_inner).insert(operation)
+    {
+        tracing::warn!(operation, shape = ?x.dims(), "our CUDA kernel does not take these tensors: computed without it, more slowly");
     }
     made
 }

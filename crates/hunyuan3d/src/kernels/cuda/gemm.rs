@@ -1,9 +1,13 @@
 //! Linear layers on the GPU.
 
+use burn::tensor::DType;
+
 use super::architecture::{generation, multiprocessors};
-use super::launch::{Array, Map, fresh, has_rows, is_contiguous, is_vector, launch, layout};
+use super::launch::{Array, Map, fresh, has_rows, is_contiguous, is_vector, launch, layout, view};
 use crate::kernels::Epilogue;
-use crate::kernels::programs::{self, Generation, TILES, Tile};
+use crate::kernels::programs::{
+    self, Generation, HEAD, HEADS_WITH_RMS_NORM, SCALED_HEADS_WITH_LAYER_NORM, TILES, Tile,
+};
 
 /// Rows up to which a product is one pass over the weights.
 const FEW: usize = 8;
@@ -43,8 +47,7 @@ pub fn affine(x: &Array, weight: &Array, bias: Option<&Array>, after: After<'_>)
     let ([batch, tokens, depth], x_strides) = layout(x)?;
     let ([columns, _], w_strides) = layout(weight)?;
     let generation = generation(x)?;
-    let fits = has_rows(x) && has_rows(weight) && weight.dtype == x.dtype && bias.is_none_or(is_vector);
-    if !fits || depth == 0 || batch * tokens == 0 || columns == 0 {
+    if !takes(x, weight, bias) {
         return None;
     }
     if let After::Activation(epilogue) = after
@@ -69,49 +72,193 @@ pub fn affine(x: &Array, weight: &Array, bias: Option<&Array>, after: After<'_>)
         }
     };
     // Rows of all batch items are one run where they lie behind one another and share their gate.
-    let (batches, rows, x_batch) =
-        if is_contiguous(x) && gate_stride == 0 { (1, batch * tokens, 0) } else { (batch, tokens, x_strides[0]) };
-    let number = after.number();
-    let buffers = [bias.unwrap_or(&out), gate, residual, &out];
-    let scalars = |row_tiles: usize| {
-        [batches, rows, columns, depth, row_tiles, gate_stride, usize::from(bias.is_some())].map(|n| n as u64).to_vec()
-    };
+    let (batches, rows) = if is_contiguous(x) && gate_stride == 0 { (1, batch * tokens) } else { (batch, tokens) };
+    let product = Product { gate, residual, ..Product::new(x, weight, bias, [batches, rows], after.number(), &out) };
     match generation {
-        Generation::Hopper => {
-            let units = multiprocessors(x);
-            let tiles = |tile: &Tile| batches * rows.div_ceil(64 * tile.groups) * columns.div_ceil(tile.columns);
-            let time = |tile: &Tile| {
-                let each = if depth < DEEP { tile.cost } else { tile.deep };
-                tiles(tile).div_ceil(units) as f64 * (64 * tile.groups * tile.columns) as f64 * each
-            };
-            let fastest = TILES.iter().min_by(|a, b| time(a).total_cmp(&time(b)));
-            let tile = fastest.copied().unwrap_or(TILES[0]);
-            let height = 64 * tile.groups;
-            let x_map = Map {
-                of: x,
-                shape: vec![batches, rows, depth],
-                strides: vec![x_batch, if rows == 1 { depth } else { row_stride(x, x_strides) }, 1],
-                tile: vec![1, height, 64],
-            };
-            let w_map = Map {
-                of: weight,
-                shape: vec![columns, depth],
-                strides: w_strides.to_vec(),
-                tile: vec![tile.columns, 64],
-            };
-            let program = programs::gemm_hopper(&tile, number, x.dtype);
-            let count = tiles(&tile).min(units);
-            launch(program, (count, 1, 1), &[x_map, w_map], &buffers, scalars(rows.div_ceil(height)));
-        }
+        Generation::Hopper => by_wgmma(&Product { gate_stride, ..product }),
         Generation::Ampere => {
-            let program = programs::gemm_ampere(number, x.dtype);
+            let program = programs::gemm_ampere(product.number, x.dtype);
             let row_tiles = rows.div_ceil(128);
-            let mut scalars = scalars(row_tiles);
-            scalars.extend([x_batch, row_stride(x, x_strides), w_strides[0]].map(|n| n as u64));
-            let buffers = [x, weight, buffers[0], buffers[1], buffers[2], buffers[3]];
+            let sizes = [batches, rows, columns, depth, row_tiles, gate_stride, usize::from(bias.is_some())];
+            let strides = [x_strides[0], row_stride(x, x_strides), w_strides[0]];
+            let scalars = sizes.into_iter().chain(strides).map(|n| n as u64).collect();
+            let buffers = [x, weight, bias.unwrap_or(&out), gate, residual, &out];
             launch(program, (batches * row_tiles * columns.div_ceil(128), 1, 1), &[], &buffers, scalars);
         }
     }
+    Some(out)
+}
+
+/// Whether the matrix products take these.
+fn takes(x: &Array, weight: &Array, bias: Option<&Array>) -> bool {
+    let fits = has_rows(x) && has_rows(weight) && weight.dtype == x.dtype && bias.is_none_or(is_vector);
+    fits && x.meta.num_elements() > 0 && weight.meta.num_elements() > 0
+}
+
+/// A product by `wgmma`, on its way.
+struct Product<'a> {
+    /// `[batch, tokens, in]`.
+    x: &'a Array,
+    /// `[out, in]`.
+    weight: &'a Array,
+    bias: Option<&'a Array>,
+    gate: &'a Array,
+    residual: &'a Array,
+    row_scale: &'a Array,
+    out: &'a Array,
+    batches: usize,
+    /// Of a batch.
+    rows: usize,
+    /// Elements from a batch's gate to the next's, and of the result.
+    gate_stride: usize,
+    out_batch: usize,
+    /// [`programs::gemm_hopper`]'s epilogue.
+    number: u32,
+    heads: usize,
+    epsilon: f64,
+}
+
+impl<'a> Product<'a> {
+    /// Without heads, gates and residuals, into a result that lies in one piece.
+    fn new(
+        x: &'a Array,
+        weight: &'a Array,
+        bias: Option<&'a Array>,
+        [batches, rows]: [usize; 2],
+        number: u32,
+        out: &'a Array,
+    ) -> Self {
+        let out_batch = rows * weight.meta.shape()[0];
+        Self {
+            x,
+            weight,
+            bias,
+            gate: out,
+            residual: out,
+            row_scale: out,
+            out,
+            batches,
+            rows,
+            gate_stride: 0,
+            out_batch,
+            number,
+            heads: 0,
+            epsilon: 0.0,
+        }
+    }
+}
+
+fn by_wgmma(product: &Product<'_>) {
+    let Product { x, weight, batches, rows, .. } = *product;
+    let (Some(([_, _, depth], x_strides)), Some(([columns, _], w_strides))) = (layout::<3>(x), layout::<2>(weight))
+    else {
+        return;
+    };
+    let units = multiprocessors(x);
+    let tiles = |tile: &Tile| batches * rows.div_ceil(64 * tile.groups) * columns.div_ceil(tile.columns);
+    let time = |tile: &Tile| {
+        let each = if depth < DEEP { tile.cost } else { tile.deep };
+        tiles(tile).div_ceil(units) as f64 * (64 * tile.groups * tile.columns) as f64 * each
+    };
+    let fastest = TILES.iter().min_by(|a, b| time(a).total_cmp(&time(b)));
+    let tile = fastest.copied().unwrap_or(TILES[0]);
+    let height = 64 * tile.groups;
+    let x_batch = if batches == 1 { 0 } else { x_strides[0] };
+    let x_map = Map {
+        of: x,
+        shape: vec![batches, rows, depth],
+        strides: vec![x_batch, if rows == 1 { depth } else { row_stride(x, x_strides) }, 1],
+        tile: vec![1, height, 64],
+    };
+    let w_map =
+        Map { of: weight, shape: vec![columns, depth], strides: w_strides.to_vec(), tile: vec![tile.columns, 64] };
+    let program = programs::gemm_hopper(&tile, product.number, x.dtype);
+    let sizes = [
+        batches,
+        rows,
+        columns,
+        depth,
+        rows.div_ceil(height),
+        product.gate_stride,
+        usize::from(product.bias.is_some()),
+        product.out_batch,
+        product.heads,
+    ];
+    let epsilon = u64::from((product.epsilon as f32).to_bits());
+    let scalars = sizes.into_iter().map(|n| n as u64).chain([epsilon]).collect();
+    let buffers = [product.bias.unwrap_or(product.out), product.gate, product.residual, product.row_scale, product.out];
+    launch(program, (tiles(&tile).min(units), 1, 1), &[x_map, w_map], &buffers, scalars);
+}
+
+/// A stream on its way to attention: x, weight, bias, gains of queries' and keys' norms.
+pub type Projected<'a> = (&'a Array, &'a Array, Option<&'a Array>, &'a Array, &'a Array);
+
+/// Queries, keys and values of streams behind one another, each `[batch, heads, tokens, 64]`, with the RMS norms of queries' and keys' heads
+/// done where the product leaves its registers. Hopper alone.
+pub fn stream_heads(streams: &[Projected<'_>], heads: usize, epsilon: f64) -> Option<[Array; 3]> {
+    let first = streams.first()?.0;
+    let ([batch, _, _], _) = layout::<3>(first)?;
+    let row = 3 * heads * HEAD;
+    let fits = |(x, weight, bias, query, key): &Projected<'_>| {
+        let vectors = [query, key].iter().all(|v| is_vector(v) && v.dtype == x.dtype && v.meta.num_elements() == HEAD);
+        let shapes = weight.meta.shape()[0] == row && x.meta.shape()[0] == batch && x.dtype == first.dtype;
+        takes(x, weight, *bias) && vectors && shapes
+    };
+    if generation(first)? != Generation::Hopper || !streams.iter().all(fits) {
+        return None;
+    }
+    let tokens = |stream: &Projected<'_>| stream.0.meta.shape()[1];
+    let all: usize = streams.iter().map(tokens).sum();
+    let whole = fresh(first, [batch, all, row]);
+    let mut before = 0;
+    for stream in streams {
+        let (x, weight, bias, query_gain, key_gain) = *stream;
+        // A stream by itself is one run of rows.
+        let runs = if streams.len() == 1 && is_contiguous(x) { [1, batch * all] } else { [batch, tokens(stream)] };
+        let out = view(&whole, before * row, [runs[0], runs[1], row], [all * row, row, 1]);
+        by_wgmma(&Product {
+            gate: query_gain,
+            residual: key_gain,
+            out_batch: all * row,
+            heads,
+            epsilon,
+            ..Product::new(x, weight, bias, runs, HEADS_WITH_RMS_NORM, &out)
+        });
+        before += tokens(stream);
+    }
+    let part = |index: usize| view(&whole, index * heads * HEAD, [batch, heads, all, HEAD], [all * row, HEAD, row, 1]);
+    Some([part(0), part(1), part(2)])
+}
+
+/// Heads of `row_scale · (x · weightᵀ) + shift`, each with a layer norm, `[batch, tokens, out]`. Hopper alone.
+///
+/// # Shapes
+/// x `[batch, tokens, in]`, row_scale `[batch, tokens]` in float32, weight `[out, in]`, shift `[out]`, gain and offset `[64]`.
+pub fn scaled_heads(
+    x: &Array,
+    row_scale: &Array,
+    weight: &Array,
+    shift: &Array,
+    (gain, offset): (&Array, &Array),
+    epsilon: f64,
+) -> Option<Array> {
+    let ([batch, tokens, _], _) = layout::<3>(x)?;
+    let ([columns, _], _) = layout::<2>(weight)?;
+    let vectors = [gain, offset].iter().all(|v| is_vector(v) && v.dtype == x.dtype && v.meta.num_elements() == HEAD);
+    let scales = row_scale.dtype == DType::F32 && is_contiguous(row_scale) && is_contiguous(x);
+    let fits = takes(x, weight, Some(shift)) && vectors && scales && columns.is_multiple_of(HEAD);
+    if generation(x)? != Generation::Hopper || !fits {
+        return None;
+    }
+    let out = fresh(x, [batch, tokens, columns]);
+    by_wgmma(&Product {
+        gate: gain,
+        residual: offset,
+        row_scale,
+        heads: columns / HEAD,
+        epsilon,
+        ..Product::new(x, weight, Some(shift), [1, batch * tokens], SCALED_HEADS_WITH_LAYER_NORM, &out)
+    });
     Some(out)
 }
 

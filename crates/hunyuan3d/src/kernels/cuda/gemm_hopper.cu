@@ -2,7 +2,9 @@
 // warpgroup 64 rows. A tile's results wait in registers, in half precision, and leave while the next tile is multiplied.
 //
 // GROUPS: multiplying warpgroups. COLUMNS: of a block's tile, 128 or 256. STAGES: pieces of depth in flight.
-// EPILOGUE: kernels::Epilogue's number, or 5: out = residual + gate · (x · wᵀ + bias), 6: the same without a gate.
+// EPILOGUE: kernels::Epilogue's number, or 5: out = residual + gate · (x · wᵀ + bias), 6: the same without a gate;
+// 7: x · wᵀ + bias is queries, keys and values of heads of 64 side by side, queries' and keys' heads get RMS norms;
+// 8: row_scale · (x · wᵀ) + bias is heads of 64, each gets a layer norm.
 #ifndef GROUPS
 #define GROUPS 2
 #endif
@@ -15,6 +17,9 @@
 #ifndef EPILOGUE
 #define EPILOGUE 0
 #endif
+// Whether what was there before is added to.
+#define ADDS (EPILOGUE == 5 || EPILOGUE == 6)
+#define HEAD 64
 #define ROWS (64 * GROUPS)
 #define DEPTH 64
 #define X_BYTES (ROWS * 128)
@@ -36,8 +41,9 @@
 
 struct GemmInfo {
     // Batches of x and rows in each; columns and depth of the product; row tiles of a batch; elements from a batch's gate
-    // to the next's; whether there is a bias.
-    u64 batches, rows, columns, depth, row_tiles, gate_stride, has_bias;
+    // to the next's; whether there is a bias; elements from a batch of the result to the next; heads of the queries and the
+    // bits of their norm's epsilon.
+    u64 batches, rows, columns, depth, row_tiles, gate_stride, has_bias, out_batch, heads, epsilon;
 };
 
 // Where a tile lies.
@@ -79,7 +85,7 @@ struct Leaving {
         return place + (u64)(lane / 4 + 8 * half) * columns + part * PART + lane % 4 * 8;
     }
     __device__ __forceinline__ void fetch(int part) {
-#if EPILOGUE >= 5
+#if ADDS
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             if (inside(part, half)) old[half] = *reinterpret_cast<const uint4*>(residual + at(part, half));
@@ -105,7 +111,7 @@ struct Leaving {
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             uint4 values = shared_16(staging + (lane / 4 + 8 * half) * PART_BYTES + lane % 4 * 16);
-#if EPILOGUE >= 5
+#if ADDS
             Eight x, y, g;
             y.set(values);
             x.set(old[half]);
@@ -123,10 +129,46 @@ struct Leaving {
     }
 };
 
+__device__ __forceinline__ float sum_of_row(float x) {
+    // A row of an accumulator lies in four lanes.
+    x += __shfl_xor_sync(~0u, x, 1);
+    return x + __shfl_xor_sync(~0u, x, 2);
+}
+
+// The norm of a head's 64 channels of two rows, in this lane d[4 i], d[4 i + 1] of the one and d[4 i + 2], d[4 i + 3] of the other.
+// `gain` and `offset` (none: no offset, RMS norm) begin at the lane's first channel.
+__device__ __forceinline__ void norm_head(float (&d)[COLUMNS / 2], int first, const elem* gain, const elem* offset, float epsilon) {
+#pragma unroll
+    for (int row = 0; row < 4; row += 2) {
+        float mean = 0.0f, squares = 0.0f;
+        if (offset) {
+#pragma unroll
+            for (int i = first; i < first + HEAD / 8; i++) mean += d[4 * i + row] + d[4 * i + row + 1];
+            mean = sum_of_row(mean) * (1.0f / HEAD);
+        }
+#pragma unroll
+        for (int i = first; i < first + HEAD / 8; i++) {
+            d[4 * i + row] -= mean;
+            d[4 * i + row + 1] -= mean;
+            squares = fmaf(d[4 * i + row], d[4 * i + row], fmaf(d[4 * i + row + 1], d[4 * i + row + 1], squares));
+        }
+        const float inverse = rsqrtf(sum_of_row(squares) * (1.0f / HEAD) + epsilon);
+#pragma unroll
+        for (int i = 0; i < HEAD / 8; i++) {
+            const float2 g = unpack(__ldg(reinterpret_cast<const u32*>(gain + i * 8)));
+            const float2 o = offset ? unpack(__ldg(reinterpret_cast<const u32*>(offset + i * 8))) : make_float2(0.0f, 0.0f);
+            float& a = d[4 * (first + i) + row];
+            float& b = d[4 * (first + i) + row + 1];
+            a = fmaf(a * inverse, g.x, o.x);
+            b = fmaf(b * inverse, g.y, o.y);
+        }
+    }
+}
+
 extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
     gemm(const __grid_constant__ TensorMap x_map, const __grid_constant__ TensorMap w_map, const void*, const void*,
          const void*, const void*, const elem* __restrict__ bias, const elem* __restrict__ gate, const elem* residual,
-         elem* out, const __grid_constant__ GemmInfo info) {
+         const float* __restrict__ row_scale, elem* out, const __grid_constant__ GemmInfo info) {
     extern __shared__ unsigned char raw[];
     const u32 base = (shared_address(raw) + 1023) & ~1023u;
     const u32 staging_all = base + STAGES * STAGE_BYTES;
@@ -223,16 +265,47 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
         release(before());
 
         const int first = tile.row + group * 64 + warp * 16;
-        leaving.place = ((u64)tile.batch * rows + first) * columns + tile.column;
+        leaving.place = tile.batch * info.out_batch + (u64)first * columns + tile.column;
         leaving.gate_offset = tile.batch * (u32)info.gate_stride + tile.column;
         leaving.column = tile.column, leaving.left = rows - first;
         waiting = true;
         leaving.fetch(0);
+#if EPILOGUE >= 7
+        float scale[2] = {1.0f, 1.0f};
+#if EPILOGUE == 8
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const int row = first + lane / 4 + 8 * half;
+            scale[half] = row < rows ? __ldg(row_scale + (u64)tile.batch * rows + row) : 0.0f;
+        }
+#endif
+#pragma unroll
+        for (int head = 0; head < COLUMNS / HEAD; head++) {
+            const int begin = tile.column + head * HEAD, own = lane % 4 * 2;
+#pragma unroll
+            for (int i = head * (HEAD / 8); i < (head + 1) * (HEAD / 8); i++) {
+                const int at = tile.column + i * 8 + own;
+                float2 b = make_float2(0.0f, 0.0f);
+                if (info.has_bias && at < columns) b = unpack(__ldg(reinterpret_cast<const u32*>(bias + at)));
+                d[4 * i] = fmaf(d[4 * i], scale[0], b.x);
+                d[4 * i + 1] = fmaf(d[4 * i + 1], scale[0], b.y);
+                d[4 * i + 2] = fmaf(d[4 * i + 2], scale[1], b.x);
+                d[4 * i + 3] = fmaf(d[4 * i + 3], scale[1], b.y);
+            }
+            const float epsilon = __uint_as_float((u32)info.epsilon);
+#if EPILOGUE == 7
+            const int kind = begin / HEAD / (int)info.heads;
+            if (kind < 2) norm_head(d, head * (HEAD / 8), (kind == 0 ? gate : residual) + own, nullptr, epsilon);
+#else
+            norm_head(d, head * (HEAD / 8), gate + own, residual + own, epsilon);
+#endif
+        }
+#endif
 #pragma unroll
         for (int i = 0; i < COLUMNS / 8; i++) {
             const int at = tile.column + i * 8 + lane % 4 * 2;
             float2 b = make_float2(0.0f, 0.0f);
-            if (info.has_bias && at < columns) b = unpack(__ldg(reinterpret_cast<const u32*>(bias + at)));
+            if (EPILOGUE < 7 && info.has_bias && at < columns) b = unpack(__ldg(reinterpret_cast<const u32*>(bias + at)));
             packed[2 * i] = pack(activate<EPILOGUE>(d[4 * i] + b.x), activate<EPILOGUE>(d[4 * i + 1] + b.y));
             packed[2 * i + 1] = pack(activate<EPILOGUE>(d[4 * i + 2] + b.x), activate<EPILOGUE>(d[4 * i + 3] + b.y));
         }

@@ -14,11 +14,13 @@ mod program;
 mod rows;
 mod select;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_cuda::{Cuda, CudaDevice};
 use cubecl::cuda::CudaRuntime;
 
-use super::{Epilogue, Kernels, StreamHeads, plain};
+use super::programs::Generation;
+use super::{Epilogue, Kernels, PointLayers, Stream, StreamHeads, plain};
+use crate::layers::split_heads;
 use crate::{ModelError, ModelErrorKind};
 pub use fallback::fallen_back;
 use fallback::noted;
@@ -33,6 +35,14 @@ impl Kernels for Cuda {
         bias: Option<Tensor<Self, 1>>,
         epilogue: Epilogue,
     ) -> Tensor<Self, 3> {
+        let depth = x.dims()[2];
+        if !depth.is_multiple_of(8) && x.dtype() == weight.dtype() && architecture::takes(&x) {
+            // Rows that 16 bytes divide: zeros meet zeros. Once a picture, of DINOv2's patches.
+            let width = depth.next_multiple_of(8);
+            let [batch, tokens, _] = x.dims();
+            let zeros = Tensor::zeros([batch, tokens, width - depth], (&x.device(), x.dtype()));
+            return Self::affine(Tensor::cat(vec![x, zeros], 2), widened(weight, width), bias, epilogue);
+        }
         let own = bias.clone().map(array);
         let after = After::Activation(epilogue);
         let made = gemm::affine(&array(x.clone()), &array(weight.clone()), own.as_ref(), after);
@@ -149,6 +159,22 @@ impl Kernels for Cuda {
         }
     }
 
+    fn project_streams(streams: Vec<Stream<Self>>, heads: usize, epsilon: f64) -> [Tensor<Self, 4>; 3] {
+        let own = |stream: &Stream<Self>| {
+            let bias = stream.bias.clone().map(array);
+            let [query, key] = [&stream.query_gain, &stream.key_gain].map(|gain| array(gain.clone()));
+            (array(stream.x.clone()), array(stream.weight.clone()), bias, query, key)
+        };
+        let own: Vec<_> = streams.iter().map(own).collect();
+        let own: Vec<_> =
+            own.iter().map(|(x, weight, bias, query, key)| (x, weight, bias.as_ref(), query, key)).collect();
+        // Where it does not take them, the product and the norms have kernels of their own.
+        match gemm::stream_heads(&own, heads, epsilon) {
+            Some(parts) => parts.map(tensor),
+            None => super::project_streams(streams, heads, epsilon),
+        }
+    }
+
     fn head_channels(x: Tensor<Self, 4>, begin: usize, width: usize) -> Tensor<Self, 4> {
         match rows::channels(&array(x.clone()), begin, width) {
             Some(out) => tensor(out),
@@ -201,17 +227,48 @@ impl Kernels for Cuda {
         weight: Tensor<Self, 2>,
         bias: Option<Tensor<Self, 1>>,
     ) -> Tensor<Self, 3> {
-        let [outputs, inputs] = weight.dims();
         // Up to rows that 128 bytes divide; zeros meet zeros.
-        let width = inputs.next_multiple_of(64);
+        let width = weight.dims()[1].next_multiple_of(64);
         let made = rows::fourier(&array(points.clone()), frequencies, width, &array(weight.clone()));
-        if let Some(embedded) = noted("embed_points", &weight, made) {
-            let zeros = Tensor::zeros([outputs, width - inputs], (&weight.device(), weight.dtype()));
-            let weight = Tensor::cat(vec![weight, zeros], 1);
-            return Self::affine(tensor(embedded), weight, bias, Epilogue::None);
+        match noted("embed_points", &weight, made) {
+            Some(embedded) => Self::affine(tensor(embedded), widened(weight, width), bias, Epilogue::None),
+            None => super::embed_points(points, frequencies, weight, bias),
         }
-        super::embed_points(points, frequencies, weight, bias)
     }
+
+    fn folds_points(device: &CudaDevice, dtype: DType) -> bool {
+        let hopper = architecture::of_device(device.index) == Some(Generation::Hopper);
+        hopper && matches!(dtype, DType::F16 | DType::BF16)
+    }
+
+    fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> (Tensor<Self, 3>, Tensor<Self, 4>) {
+        let Some(queries) = folded_queries(&points, &layers) else { return super::point_queries(points, layers) };
+        let (embedded, queries) = queries;
+        let weight = widened(layers.weight, embedded.dims()[2]);
+        let rows = Self::affine(embedded, weight, layers.bias, Epilogue::None);
+        (rows, split_heads(queries, layers.heads))
+    }
+}
+
+/// A weight with zeros behind each row.
+fn widened(weight: Tensor<Cuda, 2>, width: usize) -> Tensor<Cuda, 2> {
+    let [outputs, inputs] = weight.dims();
+    let zeros = Tensor::zeros([outputs, width - inputs], (&weight.device(), weight.dtype()));
+    Tensor::cat(vec![weight, zeros], 1)
+}
+
+/// Points' embeddings with a 1 behind, which meets zeros elsewhere, and their queries, heads side by side, by layers folded into one.
+fn folded_queries(points: &Tensor<Cuda, 3>, layers: &PointLayers<Cuda>) -> Option<(Tensor<Cuda, 3>, Tensor<Cuda, 3>)> {
+    let (folded, head_norm) = (layers.folded.as_ref()?, layers.head_norm.clone()?);
+    let like = folded.weight.val();
+    let (weight, gram, shift) = (array(like.clone()), array(folded.gram.val()), array(folded.shift.val()));
+    let epsilon = layers.norm.epsilon;
+    let made = rows::fourier_scaled(&array(points.clone()), &layers.frequencies, &gram, epsilon, &weight);
+    let [embedded, scale] = noted("fourier_scaled", &like, made)?;
+    let norm = (&array(head_norm.gain), &array(head_norm.offset));
+    let made = gemm::scaled_heads(&embedded, &scale, &weight, &shift, norm, head_norm.epsilon);
+    let queries = noted("scaled_heads", &like, made)?;
+    Some((tensor(embedded), tensor(queries)))
 }
 
 /// Whether a GPU computes with these kernels; not, where it is older than they are or there is none.

@@ -1,7 +1,9 @@
 // What is done to rows: norms, modulation, gates, heads, embeddings. A warp takes a row; 16 bytes a lane at a time.
 
-// Channels of the widest row that a warp holds in registers.
+// Channels of the widest row that a warp holds in registers: fewer leave more warps a place to wait for memory.
+#ifndef MOST
 #define MOST 2048
+#endif
 #define PIECES (MOST / 256)
 
 __device__ __forceinline__ float sum_of_warp(float x) {
@@ -274,22 +276,60 @@ struct FourierInfo {
     u64 points, point_row, frequencies, width, lowest;
 };
 
-// A point's coordinates, their sines and cosines, and zeros up to a row that the matrix product takes.
+// A channel of a point's embedding: its coordinates, then their sines, then their cosines; 0 behind them.
+__device__ __forceinline__ float embedded(const float* point, int channel, int count, float lowest) {
+    const int half = 3 * count;
+    if (channel < 3) return point[channel];
+    if (channel >= 3 + 2 * half) return 0.0f;
+    const int at = (channel - 3) % half;
+    const float angle = point[at / count] * (lowest * exp2f((float)(at % count)));
+    return channel < 3 + half ? sinf(angle) : cosf(angle);
+}
+
+// Points' embeddings, with zeros up to a row that the matrix product takes.
 extern "C" __global__ void __launch_bounds__(256)
     fourier(const float* __restrict__ points, elem* __restrict__ out, const __grid_constant__ FourierInfo info) {
     const u64 index = (u64)blockIdx.x * 256 + threadIdx.x;
     const u32 width = (u32)info.width, point = (u32)(index / width);
     if (point >= info.points) return;
-    const int channel = (int)(index - (u64)point * width), count = (int)info.frequencies, half = 3 * count;
-    float value = 0.0f;
-    if (channel < 3) {
-        value = points[point * info.point_row + channel];
-    } else if (channel < 3 + 2 * half) {
-        const int at = (channel - 3) % half;
-        const float angle = points[point * info.point_row + at / count] * (__uint_as_float((u32)info.lowest) * exp2f((float)(at % count)));
-        value = channel < 3 + half ? sinf(angle) : cosf(angle);
+    const int channel = (int)(index - (u64)point * width);
+    const float lowest = __uint_as_float((u32)info.lowest);
+    out[index] = narrow(embedded(points + point * info.point_row, channel, (int)info.frequencies, lowest));
+}
+
+struct ScaledInfo {
+    // As FourierInfo, for rows of 64 channels; then the epsilon's bits.
+    u64 points, point_row, frequencies, lowest, epsilon;
+};
+
+// The same with a 1 behind the embedding, for a bias among the weights, and for each point 1 / √(eᵀ · gram · e + ε): what a layer norm of
+// a linear function of e divides by. A warp takes a point, a lane two of its 64 channels.
+extern "C" __global__ void __launch_bounds__(256)
+    fourier_scaled(const float* __restrict__ points, const float* __restrict__ gram, elem* __restrict__ out,
+                   float* __restrict__ scale, const __grid_constant__ ScaledInfo info) {
+    __shared__ float shared[64 * 64];
+    for (int i = threadIdx.x; i < 64 * 64; i += 256) shared[i] = gram[i];
+    __syncthreads();
+    const int lane = threadIdx.x % 32, count = (int)info.frequencies, all = 3 + 6 * count;
+    const float lowest = __uint_as_float((u32)info.lowest), epsilon = __uint_as_float((u32)info.epsilon);
+    for (u64 point = (u64)blockIdx.x * 8 + threadIdx.x / 32; point < info.points; point += (u64)gridDim.x * 8) {
+        float e[2], product[2] = {0.0f, 0.0f};
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const int channel = lane + 32 * half;
+            const float value = channel == all ? 1.0f : embedded(points + point * info.point_row, channel, count, lowest);
+            const elem rounded = narrow(value);
+            out[point * 64 + channel] = rounded;
+            e[half] = wide(rounded);
+        }
+        for (int i = 0; i <= all; i++) {
+            const float other = __shfl_sync(~0u, i < 32 ? e[0] : e[1], i % 32);
+            product[0] = fmaf(shared[i * 64 + lane], other, product[0]);
+            product[1] = fmaf(shared[i * 64 + lane + 32], other, product[1]);
+        }
+        const float square = sum_of_warp(fmaf(e[0], product[0], e[1] * product[1]));
+        if (lane == 0) scale[point] = rsqrtf(fmaxf(square, 0.0f) + epsilon);
     }
-    out[index] = narrow(value);
 }
 
 struct VectorInfo {

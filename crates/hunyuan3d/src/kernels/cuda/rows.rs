@@ -2,12 +2,12 @@
 
 use burn::tensor::DType;
 
-use super::architecture::generation;
+use super::architecture::{generation, multiprocessors};
 use super::launch::{Array, fresh, has_rows, is_contiguous, is_half, is_vector, launch, layout, view};
 use crate::kernels::programs::{self, Program};
 
 /// Channels of the widest row that a warp holds.
-const MOST: usize = 2048;
+const MOST: usize = programs::WIDEST_ROW;
 /// Channels of the widest head.
 const WIDEST_HEAD: usize = 64;
 /// Heads that a block takes.
@@ -66,7 +66,13 @@ pub fn norm(x: &Array, scale: Scale<'_>, epsilon: f64) -> Option<Array> {
     let row = if tokens == 1 { width } else { strides[1] };
     let mut scalars: Vec<u64> = numbers([batch * tokens, width, strides[0], row, tokens, stride]).collect();
     scalars.extend([bits(epsilon), kind]);
-    launch(program("layer_norm", x.dtype), ((batch * tokens).div_ceil(8), 1, 1), &[], &[x, a, b, &out], scalars);
+    launch(
+        programs::whole_rows("layer_norm", width, x.dtype),
+        ((batch * tokens).div_ceil(8), 1, 1),
+        &[],
+        &[x, a, b, &out],
+        scalars,
+    );
     Some(out)
 }
 
@@ -89,7 +95,13 @@ pub fn norm_dot(
     let mut scalars: Vec<u64> = numbers([batch * tokens, width]).collect();
     scalars.extend([bits(epsilon), u64::from(gain_offset.is_some()), u64::from(bias.is_some())]);
     let buffers = [x, gain, offset, weight, bias.unwrap_or(weight), &out];
-    launch(program("norm_dot", x.dtype), ((batch * tokens).div_ceil(8), 1, 1), &[], &buffers, scalars);
+    launch(
+        programs::whole_rows("norm_dot", width, x.dtype),
+        ((batch * tokens).div_ceil(8), 1, 1),
+        &[],
+        &buffers,
+        scalars,
+    );
     Some(out)
 }
 
@@ -200,25 +212,69 @@ pub fn swiglu(x: &Array) -> Option<Array> {
     Some(out)
 }
 
+/// How points lie that our kernels embed.
+struct Points {
+    count: usize,
+    /// Elements from one to the next.
+    row: usize,
+    /// The lowest frequency's bits.
+    lowest: u64,
+}
+
+impl Points {
+    /// Of points `[batch, points, 3]` in float32; each frequency must be twice the one before.
+    fn of(points: &Array, frequencies: &[f32], like: &Array) -> Option<Self> {
+        let ([batch, count, axes], strides) = layout::<3>(points)?;
+        generation(points)?;
+        let lowest = *frequencies.first()?;
+        let doubling =
+            frequencies.windows(2).all(|pair| (pair[1] - 2.0 * pair[0]).abs() <= f32::EPSILON * pair[1].abs());
+        // Points of one item may lie apart, as CubeCL puts rows of twelve bytes that come from the host.
+        let rows = if batch == 1 { strides[2] == 1 } else { is_contiguous(points) };
+        let fits = points.dtype == DType::F32 && rows && axes == 3 && is_half(like) && doubling && batch * count > 0;
+        let row = if count == 1 { 3 } else { strides[1] };
+        fits.then_some(Self { count: batch * count, row, lowest: u64::from(lowest.to_bits()) })
+    }
+}
+
 /// Points `[batch, points, 3]` in float32 to their embedding with zeros behind, `[batch, points, width]`.
 ///
 /// `like` gives the precision; each frequency must be twice the one before.
 pub fn fourier(points: &Array, frequencies: &[f32], width: usize, like: &Array) -> Option<Array> {
-    let ([batch, count, axes], strides) = layout::<3>(points)?;
-    generation(points)?;
-    let lowest = *frequencies.first()?;
-    let doubling = frequencies.windows(2).all(|pair| (pair[1] - 2.0 * pair[0]).abs() <= f32::EPSILON * pair[1].abs());
-    // Points of one item may lie apart, as CubeCL puts rows of twelve bytes that come from the host.
-    let rows = if batch == 1 { strides[2] == 1 } else { is_contiguous(points) };
-    let fits = points.dtype == DType::F32 && rows && axes == 3 && is_half(like);
-    if !fits || !doubling || batch * count == 0 {
-        return None;
-    }
-    let out = fresh(like, [batch, count, width]);
-    let point_row = if count == 1 { 3 } else { strides[1] };
-    let mut scalars: Vec<u64> = numbers([batch * count, point_row, frequencies.len(), width]).collect();
-    scalars.push(u64::from(lowest.to_bits()));
-    let blocks = (batch * count * width).div_ceil(256);
+    let Points { count, row, lowest } = Points::of(points, frequencies, like)?;
+    let shape = points.meta.shape();
+    let out = fresh(like, [shape[0], shape[1], width]);
+    let mut scalars: Vec<u64> = numbers([count, row, frequencies.len(), width]).collect();
+    scalars.push(lowest);
+    let blocks = (count * width).div_ceil(256);
     launch(program("fourier", like.dtype), (blocks, 1, 1), &[], &[points, &out], scalars);
     Some(out)
+}
+
+/// Points to their embedding `e` with a 1 behind it and zeros, `[batch, points, 64]`, and `1 / √(eᵀ · gram · e + epsilon)` of each,
+/// `[batch, points]` in float32; gram `[64, 64]` in float32.
+pub fn fourier_scaled(
+    points: &Array,
+    frequencies: &[f32],
+    gram: &Array,
+    epsilon: f64,
+    like: &Array,
+) -> Option<[Array; 2]> {
+    const WIDTH: usize = 64;
+    /// Blocks of a multiprocessor, each with the matrix in its shared memory.
+    const BLOCKS: usize = 8;
+    let Points { count, row, lowest } = Points::of(points, frequencies, like)?;
+    let whole = gram.dtype == DType::F32 && is_contiguous(gram) && gram.meta.num_elements() == WIDTH * WIDTH;
+    if !whole || 3 + 6 * frequencies.len() >= WIDTH {
+        return None;
+    }
+    let shape = points.meta.shape();
+    let out = fresh(like, [shape[0], shape[1], WIDTH]);
+    let scale = fresh(points, [shape[0], shape[1]]);
+    let mut scalars: Vec<u64> = numbers([count, row, frequencies.len()]).collect();
+    scalars.extend([lowest, bits(epsilon)]);
+    let blocks = count.div_ceil(8).min(BLOCKS * multiprocessors(points));
+    let buffers = [points, gram, &out, &scale];
+    launch(program("fourier_scaled", like.dtype), (blocks, 1, 1), &[], &buffers, scalars);
+    Some([out, scale])
 }
