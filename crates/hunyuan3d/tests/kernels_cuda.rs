@@ -305,6 +305,7 @@ fn queries_of_points_by_folded_layers() {
                 Gpu::<1>::from_data(TensorData::new(values, [count]), (&case.device, DType::F32))
             };
             layers.folded = Some(FoldedPoints {
+                rows: Param::from_tensor(put(folded.rows).cast(case.dtype).reshape([width, FOLDED])),
                 weight: Param::from_tensor(put(folded.weight).cast(case.dtype).reshape([width, FOLDED])),
                 shift: Param::from_tensor(put(folded.shift).cast(case.dtype)),
                 gram: Param::from_tensor(put(folded.gram).reshape([FOLDED, FOLDED])),

@@ -97,6 +97,8 @@ pub struct PointLayers<B: Backend> {
 /// [`crate::vae`]'s folded layers on a device.
 #[derive(Module, Debug)]
 pub struct FoldedPoints<B: Backend> {
+    /// `[width, 64]`: the first layer by itself, its bias behind it.
+    pub rows: Param<Tensor<B, 2>>,
     /// `[width, 64]`.
     pub weight: Param<Tensor<B, 2>>,
     /// `[width]`.

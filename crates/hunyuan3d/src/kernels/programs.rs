@@ -191,6 +191,13 @@ pub fn whole_rows(entry: &'static str, width: usize, element: DType) -> Program 
     Program { constants: vec![("MOST", most as u32)], ..rows(entry, 256, element) }
 }
 
+/// Points' embeddings of so many channels with what their layer norm divides by.
+#[must_use]
+pub fn fourier_scaled(channels: usize, element: DType) -> Program {
+    let constants = vec![("CHANNELS", (channels + 1).next_multiple_of(4) as u32)];
+    Program { constants, ..rows("fourier_scaled", 256, element) }
+}
+
 /// [`gemm_hopper`]'s number for queries, keys and values whose heads get RMS norms.
 pub const HEADS_WITH_RMS_NORM: u32 = 7;
 /// Its number for heads that get a layer norm, of rows that are scaled.

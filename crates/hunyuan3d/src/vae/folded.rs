@@ -21,6 +21,8 @@ pub struct HostLinear {
 /// What becomes of the three layers.
 #[derive(Debug)]
 pub struct Folded {
+    /// The projection by itself, `[width, 64]`: its bias behind it, then zeros.
+    pub rows: Vec<f32>,
     /// A, `[out, 64]`, zeros behind the bias's column.
     pub weight: Vec<f32>,
     /// `[out]`.
@@ -48,6 +50,7 @@ pub fn fold(
         to.iter_mut().zip(from).for_each(|(to, from)| *to = f64::from(*from));
         to[inputs] = projection.bias.as_ref().map_or(0.0, |bias| f64::from(bias[row]));
     }
+    let rows = centred.iter().map(|value| *value as f32).collect();
     for column in 0..=inputs {
         let mean = (0..width).map(|row| centred[row * FOLDED + column]).sum::<f64>() / width as f64;
         (0..width).for_each(|row| centred[row * FOLDED + column] -= mean);
@@ -58,8 +61,7 @@ pub fn fold(
         (sum / width as f64) as f32
     });
     let gram = gram.collect();
-    let rows = to_query.weight.par_chunks_exact(width);
-    let weight = rows.flat_map_iter(|row| {
+    let weight = to_query.weight.par_chunks_exact(width).flat_map_iter(|row| {
         let mut sums = [0f64; FOLDED];
         for ((weight, gain), centred) in row.iter().zip(gain).zip(centred.chunks_exact(FOLDED)) {
             let factor = f64::from(*weight) * f64::from(*gain);
@@ -72,7 +74,7 @@ pub fn fold(
         let moved: f64 = row.iter().zip(offset).map(|(weight, offset)| f64::from(*weight) * f64::from(*offset)).sum();
         (moved + to_query.bias.as_ref().map_or(0.0, |bias| f64::from(bias[at]))) as f32
     });
-    Some(Folded { weight, shift: shift.collect(), gram })
+    Some(Folded { rows, weight, shift: shift.collect(), gram })
 }
 
 #[cfg(test)]

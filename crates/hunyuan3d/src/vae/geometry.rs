@@ -205,6 +205,7 @@ fn folded<B: Kernels>(weights: &mut Weights<'_, B>, config: &VaeConfig) -> Resul
         Ok(fold(inputs, &projection, (&gain, &offset), &to_query))
     })?;
     Ok(folded.map(|folded| FoldedPoints {
+        rows: derived(weights.constant(folded.rows, [width, FOLDED])),
         weight: derived(weights.constant(folded.weight, [width, FOLDED])),
         shift: derived(weights.constant(folded.shift, [width])),
         gram: derived(weights.constant_in(DType::F32, folded.gram, [FOLDED, FOLDED])),

@@ -54,6 +54,8 @@ fn most_registers(program: &Program, entry: &str) -> u32 {
         (Source::Select, _) => 64,
         // A whole row in the registers of a warp: two blocks of 256.
         (Source::Rows, "layer_norm" | "norm_dot") => 128,
+        // A matrix in the registers of a warp, likewise.
+        (Source::Rows, "fourier_scaled") => 168,
         (Source::Rows, _) => 48,
     }
 }

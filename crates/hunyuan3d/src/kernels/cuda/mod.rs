@@ -242,11 +242,10 @@ impl Kernels for Cuda {
     }
 
     fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> (Tensor<Self, 3>, Tensor<Self, 4>) {
-        let Some(queries) = folded_queries(&points, &layers) else { return super::point_queries(points, layers) };
-        let (embedded, queries) = queries;
-        let weight = widened(layers.weight, embedded.dims()[2]);
-        let rows = Self::affine(embedded, weight, layers.bias, Epilogue::None);
-        (rows, split_heads(queries, layers.heads))
+        match folded_queries(&points, &layers) {
+            Some((rows, queries)) => (rows, split_heads(queries, layers.heads)),
+            None => super::point_queries(points, layers),
+        }
     }
 }
 
@@ -257,7 +256,7 @@ fn widened(weight: Tensor<Cuda, 2>, width: usize) -> Tensor<Cuda, 2> {
     Tensor::cat(vec![weight, zeros], 1)
 }
 
-/// Points' embeddings with a 1 behind, which meets zeros elsewhere, and their queries, heads side by side, by layers folded into one.
+/// Points' rows and their queries, heads side by side, both by one product of their embedding.
 fn folded_queries(points: &Tensor<Cuda, 3>, layers: &PointLayers<Cuda>) -> Option<(Tensor<Cuda, 3>, Tensor<Cuda, 3>)> {
     let (folded, head_norm) = (layers.folded.as_ref()?, layers.head_norm.clone()?);
     let like = folded.weight.val();
@@ -268,7 +267,8 @@ fn folded_queries(points: &Tensor<Cuda, 3>, layers: &PointLayers<Cuda>) -> Optio
     let norm = (&array(head_norm.gain), &array(head_norm.offset));
     let made = gemm::scaled_heads(&embedded, &scale, &weight, &shift, norm, head_norm.epsilon);
     let queries = noted("scaled_heads", &like, made)?;
-    Some((tensor(embedded), tensor(queries)))
+    let rows = Cuda::affine(tensor(embedded), folded.rows.val(), None, Epilogue::None);
+    Some((rows, tensor(queries)))
 }
 
 /// Whether a GPU computes with these kernels; not, where it is older than they are or there is none.

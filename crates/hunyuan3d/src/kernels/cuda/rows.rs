@@ -261,11 +261,12 @@ pub fn fourier_scaled(
     like: &Array,
 ) -> Option<[Array; 2]> {
     const WIDTH: usize = 64;
-    /// Blocks of a multiprocessor, each with the matrix in its shared memory.
-    const BLOCKS: usize = 8;
+    /// Blocks of a multiprocessor, whose warps hold the matrix in their registers.
+    const BLOCKS: usize = 2;
     let Points { count, row, lowest } = Points::of(points, frequencies, like)?;
     let whole = gram.dtype == DType::F32 && is_contiguous(gram) && gram.meta.num_elements() == WIDTH * WIDTH;
-    if !whole || 3 + 6 * frequencies.len() >= WIDTH {
+    let channels = 3 + 6 * frequencies.len();
+    if !whole || channels >= WIDTH {
         return None;
     }
     let shape = points.meta.shape();
@@ -275,6 +276,6 @@ pub fn fourier_scaled(
     scalars.extend([lowest, bits(epsilon)]);
     let blocks = count.div_ceil(8).min(BLOCKS * multiprocessors(points));
     let buffers = [points, gram, &out, &scale];
-    launch(program("fourier_scaled", like.dtype), (blocks, 1, 1), &[], &buffers, scalars);
+    launch(programs::fourier_scaled(channels, like.dtype), (blocks, 1, 1), &[], &buffers, scalars);
     Some([out, scale])
 }
