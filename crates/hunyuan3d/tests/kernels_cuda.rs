@@ -6,7 +6,9 @@
 use burn::module::Param;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use burn_cuda::{Cuda, CudaDevice};
-use orfeas_hunyuan3d::kernels::{Epilogue, FoldedPoints, Kernels, Norm, PointLayers, Stream, StreamHeads, cuda, plain};
+use orfeas_hunyuan3d::kernels::{
+    Epilogue, FoldedPoints, Kernels, Norm, PointGroup, PointLayers, Stream, StreamHeads, cuda, plain,
+};
 use orfeas_hunyuan3d::noise::normal;
 use orfeas_hunyuan3d::vae::{FOLDED, HostLinear, fold};
 use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
@@ -291,6 +293,8 @@ fn queries_of_points_by_folded_layers() {
                 query_bias: biased.then(|| case.random([width])),
                 head_norm: Some(head_norm),
                 heads,
+                projection_weight: case.random([width, width]) * (width as f32).sqrt().recip(),
+                projection_bias: Some(case.random([width])),
                 folded: None,
             };
             let host1 = |x: &Gpu<1>| -> Vec<f32> { wide(x).into_data().into_vec().unwrap() };
@@ -304,8 +308,9 @@ fn queries_of_points_by_folded_layers() {
                 let count = values.len();
                 Gpu::<1>::from_data(TensorData::new(values, [count]), (&case.device, DType::F32))
             };
+            let rows = put(folded.rows).cast(case.dtype).reshape([width, FOLDED]);
             layers.folded = Some(FoldedPoints {
-                rows: Param::from_tensor(put(folded.rows).cast(case.dtype).reshape([width, FOLDED])),
+                projection: Param::from_tensor(Tensor::cat(vec![layers.projection_weight.clone(), rows], 1)),
                 weight: Param::from_tensor(put(folded.weight).cast(case.dtype).reshape([width, FOLDED])),
                 shift: Param::from_tensor(put(folded.shift).cast(case.dtype)),
                 gram: Param::from_tensor(put(folded.gram).reshape([FOLDED, FOLDED])),
@@ -322,10 +327,30 @@ fn queries_of_points_by_folded_layers() {
             let head_norm = layers.head_norm.as_ref().unwrap();
             let (gain, offset) = plain_norm(head_norm);
             let queries = plain::head_layer_norm(queries, gain, offset, EPSILON);
-            let ours = Cuda::point_queries(at, layers);
             let what = format!("{points} points, {heads} heads");
-            case.same(&what, ours.0, rows);
-            case.same(&what, ours.1, queries);
+            case.same(&what, Cuda::point_queries(at.clone(), layers.clone()), queries.clone());
+
+            // All points with the same keys, and two groups.
+            let group = |points: usize, keys: usize| PointGroup {
+                points,
+                keys: case.random([1, heads, keys, 64]),
+                values: case.random([1, heads, keys, 64]),
+            };
+            let two = vec![group(points / 3 + 1, 200), group(points - points / 3 - 1, 65)];
+            for mut groups in [vec![group(points, 100)], two] {
+                groups.retain(|group| group.points > 0);
+                let mut begin = 0;
+                let attention = groups.iter().map(|group| {
+                    let own = queries.clone().narrow(2, begin, group.points);
+                    begin += group.points;
+                    plain::attend(own, wide(&group.keys), wide(&group.values))
+                });
+                let attention = Tensor::cat(attention.collect(), 1);
+                let bias = layers.projection_bias.as_ref().map(wide);
+                let added = plain::affine(attention, wide(&layers.projection_weight), bias, Epilogue::None);
+                let ours = Cuda::attend_points(at.clone(), layers.clone(), &groups);
+                case.same(&format!("{what}, {} groups", groups.len()), ours, rows.clone() + added);
+            }
         }
     });
 }

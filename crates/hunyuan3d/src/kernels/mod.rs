@@ -71,7 +71,8 @@ pub struct Norm<B: Backend> {
     pub epsilon: f64,
 }
 
-/// What makes a point's row and its query: an embedding, a linear layer; then a norm, a linear layer and a norm of each head.
+/// What a point goes through to what it has of a shape's tokens: an embedding and a linear layer to its row; a norm, a linear layer and a
+/// norm of each head to its query; attention, and a linear layer from there onto the row.
 #[derive(Clone, Debug)]
 pub struct PointLayers<B: Backend> {
     /// Of the embedding, [`Kernels::fourier`].
@@ -90,16 +91,31 @@ pub struct PointLayers<B: Backend> {
     pub head_norm: Option<Norm<B>>,
     /// Heads of the query.
     pub heads: usize,
-    /// The layers to the query as one, for a backend that [folds points](Kernels::folds_points).
+    /// `[width, width]`, from attention onto the row.
+    pub projection_weight: Tensor<B, 2>,
+    /// `[width]`.
+    pub projection_bias: Option<Tensor<B, 1>>,
+    /// Layers that were folded together, for a backend that [folds points](Kernels::folds_points).
     pub folded: Option<FoldedPoints<B>>,
+}
+
+/// Points that attend to the same keys.
+#[derive(Clone, Debug)]
+pub struct PointGroup<B: Backend> {
+    /// How many.
+    pub points: usize,
+    /// `[batch, heads, keys, width]`.
+    pub keys: Tensor<B, 4>,
+    /// `[batch, heads, keys, width]`.
+    pub values: Tensor<B, 4>,
 }
 
 /// [`crate::vae`]'s folded layers on a device.
 #[derive(Module, Debug)]
 pub struct FoldedPoints<B: Backend> {
-    /// `[width, 64]`: the first layer by itself, its bias behind it.
-    pub rows: Param<Tensor<B, 2>>,
-    /// `[width, 64]`.
+    /// `[width, width + 64]`: from attention and the embedding behind it to the row with what attention adds to it.
+    pub projection: Param<Tensor<B, 2>>,
+    /// `[width, 64]`, from the embedding to the query.
     pub weight: Param<Tensor<B, 2>>,
     /// `[width]`.
     pub shift: Param<Tensor<B, 1>>,
@@ -284,12 +300,27 @@ pub trait Kernels: Backend {
         false
     }
 
-    /// Points' rows ([`Self::embed_points`]) and the queries that come of them.
+    /// Points' queries.
     ///
     /// # Shapes
-    /// points `[batch, points, 3]` in float32 → `[batch, points, width]` and `[batch, heads, points, width / heads]`.
-    fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> (Tensor<Self, 3>, Tensor<Self, 4>) {
-        point_queries(points, layers)
+    /// points `[batch, points, 3]` in float32 → `[batch, heads, points, width / heads]`.
+    fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> Tensor<Self, 4> {
+        let rows = Self::embed_points(points, &layers.frequencies, layers.weight.clone(), layers.bias.clone());
+        queries_of_rows(rows, &layers)
+    }
+
+    /// Points' rows with what attention to keys and values adds to them. Groups of points behind one another, so many of each, have each
+    /// their own.
+    ///
+    /// # Shapes
+    /// points `[batch, points, 3]` in float32, the groups together being all of them; keys and values `[batch, heads, keys, width / heads]` →
+    /// `[batch, points, width]`.
+    fn attend_points(
+        points: Tensor<Self, 3>,
+        layers: PointLayers<Self>,
+        groups: &[PointGroup<Self>],
+    ) -> Tensor<Self, 3> {
+        attend_points(points, &layers, groups)
     }
 
     /// A layer norm where there is one, then a linear layer to one channel.
@@ -343,18 +374,32 @@ fn project_streams<B: Kernels>(streams: Vec<Stream<B>>, heads: usize, epsilon: f
     B::stream_heads(streams.into_iter().map(project).collect(), heads, epsilon)
 }
 
-/// [`Kernels::point_queries`] by the other kernels.
-fn point_queries<B: Kernels>(points: Tensor<B, 3>, layers: PointLayers<B>) -> (Tensor<B, 3>, Tensor<B, 4>) {
-    let rows = B::embed_points(points, &layers.frequencies, layers.weight, layers.bias);
-    let Norm { gain, offset, epsilon } = layers.norm;
-    let normed = B::norm(rows.clone(), Some((gain, offset)), epsilon);
-    let queries = B::affine(normed, layers.query_weight, layers.query_bias, Epilogue::None);
+/// Queries of points' rows.
+fn queries_of_rows<B: Kernels>(rows: Tensor<B, 3>, layers: &PointLayers<B>) -> Tensor<B, 4> {
+    let Norm { gain, offset, epsilon } = layers.norm.clone();
+    let normed = B::norm(rows, Some((gain, offset)), epsilon);
+    let queries = B::affine(normed, layers.query_weight.clone(), layers.query_bias.clone(), Epilogue::None);
     let queries = split_heads(queries, layers.heads);
-    let queries = match layers.head_norm {
+    match layers.head_norm.clone() {
         Some(Norm { gain, offset, epsilon }) => B::head_layer_norm(queries, gain, offset, epsilon),
         None => queries,
-    };
-    (rows, queries)
+    }
+}
+
+/// [`Kernels::attend_points`] by the other kernels. Only attention goes group by group: a group is small, and everything else in one piece
+/// is what a GPU needs to be busy.
+fn attend_points<B: Kernels>(points: Tensor<B, 3>, layers: &PointLayers<B>, groups: &[PointGroup<B>]) -> Tensor<B, 3> {
+    let rows = B::embed_points(points, &layers.frequencies, layers.weight.clone(), layers.bias.clone());
+    let queries = queries_of_rows(rows.clone(), layers);
+    let mut begin = 0;
+    let attention = groups.iter().map(|group| {
+        let own = queries.clone().narrow(2, begin, group.points);
+        begin += group.points;
+        B::attend(own, group.keys.clone(), group.values.clone())
+    });
+    let mut attention: Vec<_> = attention.collect();
+    let attention = if attention.len() == 1 { attention.remove(0) } else { Tensor::cat(attention, 1) };
+    B::affine_add(rows, None, attention, layers.projection_weight.clone(), layers.projection_bias.clone())
 }
 
 /// [`Kernels::embed_points`] by the other kernels.

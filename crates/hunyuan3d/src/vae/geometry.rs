@@ -9,7 +9,7 @@ use super::folded::{FOLDED, HostLinear, fold};
 use crate::ModelError;
 use crate::config::VaeConfig;
 use crate::kernels::programs::HEAD;
-use crate::kernels::{Epilogue, FoldedPoints, Kernels, PointLayers};
+use crate::kernels::{Epilogue, FoldedPoints, Kernels, PointGroup, PointLayers};
 use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::weights::{Weights, derived};
 
@@ -114,30 +114,25 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// # Shapes
     /// points `[batch, points, 3]` in float32 → `[batch, points, 1]` in the parameters' precision.
     pub fn logits(&self, points: Tensor<B, 3>, shape: &ShapeKeys<B>) -> Tensor<B, 3> {
-        let (embedded, queries) = self.queries(points);
-        let attention = B::attend(queries, shape.keys.clone(), shape.values.clone());
-        self.finish(embedded, attention)
+        let count = points.dims()[1];
+        self.logits_of_groups(points, &[(count, shape.clone())])
     }
 
-    /// The same for groups of points behind one another, so many of each, each with keys of its own. Only attention goes group
-    /// by group: a group is small, and everything else in one piece is what a GPU needs to be busy.
+    /// The same for groups of points behind one another, so many of each, each with keys of its own.
     ///
     /// # Shapes
     /// As [`Self::logits`], the groups together being all points.
     pub fn logits_of_groups(&self, points: Tensor<B, 3>, groups: &[(usize, ShapeKeys<B>)]) -> Tensor<B, 3> {
-        let (embedded, queries) = self.queries(points);
-        let mut begin = 0;
-        let attention = groups.iter().map(|(count, shape)| {
-            let own = queries.clone().narrow(2, begin, *count);
-            begin += count;
-            B::attend(own, shape.keys.clone(), shape.values.clone())
-        });
-        let attention = Tensor::cat(attention.collect(), 1);
-        self.finish(embedded, attention)
+        let group = |(points, shape): &(usize, ShapeKeys<B>)| PointGroup {
+            points: *points,
+            keys: shape.keys.clone(),
+            values: shape.values.clone(),
+        };
+        let groups: Vec<_> = groups.iter().map(group).collect();
+        self.finish(B::attend_points(points, self.layers(), &groups))
     }
 
-    fn finish(&self, embedded: Tensor<B, 3>, attention: Tensor<B, 3>) -> Tensor<B, 3> {
-        let x = self.projection.forward_onto(embedded, None, attention);
+    fn finish(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let normed = self.norm3.forward(x.clone());
         let x = self.mlp.forward_onto(x, None, normed, Epilogue::Gelu);
         let gain_offset = self.norm_post.as_ref().map(LayerNorm::gain_offset);
@@ -157,7 +152,7 @@ impl<B: Kernels> GeometryDecoder<B> {
         shape: &ShapeKeys<B>,
         count: usize,
     ) -> Vec<ShapeKeys<B>> {
-        let (_, queries) = self.queries(samples);
+        let queries = B::point_queries(samples, self.layers());
         let count = count.min(shape.tokens());
         let mut begin = 0;
         let chosen = groups.iter().map(|samples| {
@@ -169,9 +164,8 @@ impl<B: Kernels> GeometryDecoder<B> {
         chosen.collect()
     }
 
-    /// Points' rows and their queries.
-    fn queries(&self, points: Tensor<B, 3>) -> (Tensor<B, 3>, Tensor<B, 4>) {
-        let layers = PointLayers {
+    fn layers(&self) -> PointLayers<B> {
+        PointLayers {
             frequencies: self.frequencies.clone(),
             weight: self.query_projection.weight.val(),
             bias: self.query_projection.bias.as_ref().map(Param::val),
@@ -180,9 +174,10 @@ impl<B: Kernels> GeometryDecoder<B> {
             query_bias: self.to_query.bias.as_ref().map(Param::val),
             head_norm: self.norm.as_ref().map(|norm| norm.query.as_norm()),
             heads: self.heads,
+            projection_weight: self.projection.weight.val(),
+            projection_bias: self.projection.bias.as_ref().map(Param::val),
             folded: self.folded.clone(),
-        };
-        B::point_queries(points, layers)
+        }
     }
 }
 
@@ -197,15 +192,16 @@ fn folded<B: Kernels>(weights: &mut Weights<'_, B>, config: &VaeConfig) -> Resul
         weight: weights.host("query_proj.weight", &[width, inputs])?,
         bias: Some(weights.host("query_proj.bias", &[width])?),
     };
-    let folded = weights.within("cross_attn_decoder", |weights| {
+    let (folded, projected) = weights.within("cross_attn_decoder", |weights| {
         let gain = weights.host("ln_1.weight", &[width])?;
         let offset = weights.host("ln_1.bias", &[width])?;
         let bias = if config.qkv_bias { Some(weights.host("attn.c_q.bias", &[width])?) } else { None };
         let to_query = HostLinear { weight: weights.host("attn.c_q.weight", &[width, width])?, bias };
-        Ok(fold(inputs, &projection, (&gain, &offset), &to_query))
+        let projected = weights.host("attn.c_proj.weight", &[width, width])?;
+        Ok((fold(inputs, &projection, (&gain, &offset), &to_query), projected))
     })?;
     Ok(folded.map(|folded| FoldedPoints {
-        rows: derived(weights.constant(folded.rows, [width, FOLDED])),
+        projection: derived(weights.constant(beside(&projected, &folded.rows), [width, width + FOLDED])),
         weight: derived(weights.constant(folded.weight, [width, FOLDED])),
         shift: derived(weights.constant(folded.shift, [width])),
         gram: derived(weights.constant_in(DType::F32, folded.gram, [FOLDED, FOLDED])),
@@ -218,6 +214,13 @@ impl<B: Backend> ShapeKeys<B> {
     pub fn tokens(&self) -> usize {
         self.keys.dims()[2]
     }
+}
+
+/// Rows of two matrices, the second's of [`FOLDED`] columns behind the first's.
+fn beside(first: &[f32], second: &[f32]) -> Vec<f32> {
+    let width = second.len() / FOLDED;
+    let rows = first.chunks_exact(width).zip(second.chunks_exact(FOLDED));
+    rows.flat_map(|(first, second)| first.iter().chain(second)).copied().collect()
 }
 
 fn frequencies(config: &VaeConfig) -> Vec<f32> {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
-use burn::tensor::{AllocationProperty, DType, Shape, Tensor, TensorData};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 pub use checkpoint::{Checkpoint, WEIGHT_FILES};
 pub use random::RandomWeights;
@@ -132,15 +132,13 @@ impl<'a, B: Backend> Weights<'a, B> {
     /// As [`Source::tensor`].
     pub fn param<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Result<Param<Tensor<B, D>>, ModelError> {
         /// What may lie on the host at a time, waiting to be carried over.
-        const MOST_ON_THE_WAY: usize = 128 << 20;
+        const MOST_ON_THE_WAY: usize = 256 << 20;
         if let Origin::Device(parameters) = self.origin {
             return self.given(parameters, name, shape);
         }
         let data = self.data(name, &shape, self.dtype)?;
-        // What lies in the file itself takes no memory of the host's.
-        if data.bytes.property() == AllocationProperty::Native {
-            self.on_the_way += data.bytes.len();
-        }
+        // CubeCL copies what it is given, also what lies in the file itself.
+        self.on_the_way += data.bytes.len();
         // As one row, which crosses over in one piece; CubeCL copies what has more axes row by row.
         let row = TensorData { shape: Shape::new([shape.iter().product()]), ..data };
         let tensor = Tensor::<B, 1>::from_data(row, (&self.device, self.dtype)).reshape(shape);

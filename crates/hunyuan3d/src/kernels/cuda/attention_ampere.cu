@@ -5,7 +5,8 @@
 #define TILE_BYTES (KEYS * 128)
 
 struct AttentionInfo {
-    u64 queries, keys, heads, width, scale;
+    // Then elements from a row of the result to the next.
+    u64 queries, keys, heads, width, scale, out_row;
     // Elements from a batch item, head and token to the next, of q, k and v.
     u64 q_strides[3], k_strides[3], v_strides[3];
 };
@@ -131,7 +132,6 @@ extern "C" __global__ void __launch_bounds__(256, 2)
         asm volatile("st.shared.b32 [%0], %1;" ::"r"(to), "r"(both) : "memory");
     }
     __syncwarp();
-    const u64 row_width = info.heads * info.width;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         const int row = warp * 16 + lane / 8 + 4 * i, piece = lane % 8, query = first + row;
@@ -140,7 +140,7 @@ extern "C" __global__ void __launch_bounds__(256, 2)
                      : "=r"(values.x), "=r"(values.y), "=r"(values.z), "=r"(values.w)
                      : "r"(piece_at(q_at, row, piece)));
         if (query < queries && piece * 8 < width) {
-            *reinterpret_cast<uint4*>(out + ((u64)batch * queries + query) * row_width + head * width + piece * 8) = values;
+            *reinterpret_cast<uint4*>(out + ((u64)batch * queries + query) * info.out_row + head * width + piece * 8) = values;
         }
     }
 }

@@ -25,7 +25,8 @@
 #define TILE_BYTES (KEYS * 128)
 
 struct AttentionInfo {
-    u64 queries, keys, heads, width, scale;
+    // Then elements from a row of the result to the next.
+    u64 queries, keys, heads, width, scale, out_row;
 };
 
 struct Softmax {
@@ -211,7 +212,6 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
     }
     __syncwarp();
     const int width = (int)info.width, queries = (int)info.queries, piece = lane % 8;
-    const u64 row_width = info.heads * info.width;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         const int row = lane / 8 + 4 * i, query = first + own * 64 + warp * 16 + row;
@@ -220,7 +220,7 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
                      : "=r"(values.x), "=r"(values.y), "=r"(values.z), "=r"(values.w)
                      : "r"(staging + row * 128 + (piece ^ (row & 7)) * 16));
         if (query < queries && piece * 8 < width) {
-            *reinterpret_cast<uint4*>(out + ((u64)batch * queries + query) * row_width + head * width + piece * 8) = values;
+            *reinterpret_cast<uint4*>(out + ((u64)batch * queries + query) * info.out_row + head * width + piece * 8) = values;
         }
     }
 }

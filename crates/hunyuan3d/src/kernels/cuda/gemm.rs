@@ -245,7 +245,9 @@ pub fn scaled_heads(
     let ([batch, tokens, _], _) = layout::<3>(x)?;
     let ([columns, _], _) = layout::<2>(weight)?;
     let vectors = [gain, offset].iter().all(|v| is_vector(v) && v.dtype == x.dtype && v.meta.num_elements() == HEAD);
-    let scales = row_scale.dtype == DType::F32 && is_contiguous(row_scale) && is_contiguous(x);
+    // Rows of one item may lie apart.
+    let rows = batch == 1 || is_contiguous(x);
+    let scales = row_scale.dtype == DType::F32 && is_contiguous(row_scale) && rows;
     let fits = takes(x, weight, Some(shift)) && vectors && scales && columns.is_multiple_of(HEAD);
     if generation(x)? != Generation::Hopper || !fits {
         return None;

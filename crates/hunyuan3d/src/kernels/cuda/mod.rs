@@ -10,6 +10,7 @@ mod cache;
 mod fallback;
 mod gemm;
 mod launch;
+mod points;
 mod program;
 mod rows;
 mod select;
@@ -19,8 +20,7 @@ use burn_cuda::{Cuda, CudaDevice};
 use cubecl::cuda::CudaRuntime;
 
 use super::programs::Generation;
-use super::{Epilogue, Kernels, PointLayers, Stream, StreamHeads, plain};
-use crate::layers::split_heads;
+use super::{Epilogue, Kernels, PointGroup, PointLayers, Stream, StreamHeads, plain};
 use crate::{ModelError, ModelErrorKind};
 pub use fallback::fallen_back;
 use fallback::noted;
@@ -241,10 +241,24 @@ impl Kernels for Cuda {
         hopper && matches!(dtype, DType::F16 | DType::BF16)
     }
 
-    fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> (Tensor<Self, 3>, Tensor<Self, 4>) {
-        match folded_queries(&points, &layers) {
-            Some((rows, queries)) => (rows, split_heads(queries, layers.heads)),
-            None => super::point_queries(points, layers),
+    fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> Tensor<Self, 4> {
+        match points::queries(&points, &layers) {
+            Some(queries) => queries,
+            None => {
+                let rows = Self::embed_points(points, &layers.frequencies, layers.weight.clone(), layers.bias.clone());
+                super::queries_of_rows(rows, &layers)
+            }
+        }
+    }
+
+    fn attend_points(
+        points: Tensor<Self, 3>,
+        layers: PointLayers<Self>,
+        groups: &[PointGroup<Self>],
+    ) -> Tensor<Self, 3> {
+        match points::attend(&points, &layers, groups) {
+            Some(rows) => rows,
+            None => super::attend_points(points, &layers, groups),
         }
     }
 }
@@ -254,21 +268,6 @@ fn widened(weight: Tensor<Cuda, 2>, width: usize) -> Tensor<Cuda, 2> {
     let [outputs, inputs] = weight.dims();
     let zeros = Tensor::zeros([outputs, width - inputs], (&weight.device(), weight.dtype()));
     Tensor::cat(vec![weight, zeros], 1)
-}
-
-/// Points' rows and their queries, heads side by side, both by one product of their embedding.
-fn folded_queries(points: &Tensor<Cuda, 3>, layers: &PointLayers<Cuda>) -> Option<(Tensor<Cuda, 3>, Tensor<Cuda, 3>)> {
-    let (folded, head_norm) = (layers.folded.as_ref()?, layers.head_norm.clone()?);
-    let like = folded.weight.val();
-    let (weight, gram, shift) = (array(like.clone()), array(folded.gram.val()), array(folded.shift.val()));
-    let epsilon = layers.norm.epsilon;
-    let made = rows::fourier_scaled(&array(points.clone()), &layers.frequencies, &gram, epsilon, &weight);
-    let [embedded, scale] = noted("fourier_scaled", &like, made)?;
-    let norm = (&array(head_norm.gain), &array(head_norm.offset));
-    let made = gemm::scaled_heads(&embedded, &scale, &weight, &shift, norm, head_norm.epsilon);
-    let queries = noted("scaled_heads", &like, made)?;
-    let rows = Cuda::affine(tensor(embedded), folded.rows.val(), None, Epilogue::None);
-    Some((rows, tensor(queries)))
 }
 
 /// Whether a GPU computes with these kernels; not, where it is older than they are or there is none.

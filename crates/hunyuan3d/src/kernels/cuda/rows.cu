@@ -298,8 +298,8 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 struct ScaledInfo {
-    // As FourierInfo, for rows of 64 channels; then the epsilon's bits.
-    u64 points, point_row, frequencies, lowest, epsilon;
+    // As FourierInfo, for 64 channels; then the epsilon's bits and elements from a row of the result to the next.
+    u64 points, point_row, frequencies, lowest, epsilon, out_row;
 };
 
 // Channels of an embedding with the 1 behind it, up to a multiple of four.
@@ -343,7 +343,7 @@ extern "C" __global__ void __launch_bounds__(256)
             turns -= rintf(turns);
             const float wave = __sinf(turns * 6.28318530718f);
             const elem rounded = narrow(channel < 3 ? place : channel < all ? wave : channel == all ? 1.0f : 0.0f);
-            out[point * 64 + channel] = rounded;
+            out[point * info.out_row + channel] = rounded;
             e[half] = wide(rounded);
             embedding[channel] = e[half];
         }

@@ -251,31 +251,26 @@ pub fn fourier(points: &Array, frequencies: &[f32], width: usize, like: &Array) 
     Some(out)
 }
 
-/// Points to their embedding `e` with a 1 behind it and zeros, `[batch, points, 64]`, and `1 / √(eᵀ · gram · e + epsilon)` of each,
+/// Writes points' embedding `e` with a 1 behind it and zeros, `[batch, points, 64]`, and gives `1 / √(eᵀ · gram · e + epsilon)` of each,
 /// `[batch, points]` in float32; gram `[64, 64]` in float32.
-pub fn fourier_scaled(
-    points: &Array,
-    frequencies: &[f32],
-    gram: &Array,
-    epsilon: f64,
-    like: &Array,
-) -> Option<[Array; 2]> {
+pub fn fourier_scaled(points: &Array, frequencies: &[f32], gram: &Array, epsilon: f64, out: &Array) -> Option<Array> {
     const WIDTH: usize = 64;
     /// Blocks of a multiprocessor, whose warps hold the matrix in their registers.
     const BLOCKS: usize = 2;
-    let Points { count, row, lowest } = Points::of(points, frequencies, like)?;
+    let Points { count, row, lowest } = Points::of(points, frequencies, out)?;
+    let ([batch, _, width], strides) = layout::<3>(out)?;
+    let fits = width == WIDTH && strides[2] == 1 && (batch == 1 || is_contiguous(out));
     let whole = gram.dtype == DType::F32 && is_contiguous(gram) && gram.meta.num_elements() == WIDTH * WIDTH;
     let channels = 3 + 6 * frequencies.len();
-    if !whole || channels >= WIDTH {
+    if !fits || !whole || channels >= WIDTH {
         return None;
     }
     let shape = points.meta.shape();
-    let out = fresh(like, [shape[0], shape[1], WIDTH]);
     let scale = fresh(points, [shape[0], shape[1]]);
     let mut scalars: Vec<u64> = numbers([count, row, frequencies.len()]).collect();
-    scalars.extend([lowest, bits(epsilon)]);
+    scalars.extend([lowest, bits(epsilon), if count == 1 { WIDTH } else { strides[1] } as u64]);
     let blocks = count.div_ceil(8).min(BLOCKS * multiprocessors(points));
-    let buffers = [points, gram, &out, &scale];
-    launch(programs::fourier_scaled(channels, like.dtype), (blocks, 1, 1), &[], &buffers, scalars);
-    Some([out, scale])
+    let buffers = [points, gram, out, &scale];
+    launch(programs::fourier_scaled(channels, out.dtype), (blocks, 1, 1), &[], &buffers, scalars);
+    Some(scale)
 }
