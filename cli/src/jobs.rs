@@ -57,6 +57,12 @@ impl Watch {
             let (bus, _) = self.server.connect().await?;
             let filter = self.job.as_ref().map_or_else(|| subjects::EVENTS_ALL.to_owned(), subjects::events_of);
             let mut events = client::follow(&bus, filter, self.job.is_some()).await?;
+            if let Some(job) = &self.job
+                && jobs::get(&bus, job).await?.is_none()
+            {
+                // A job may be watched before its picture is published; a mistyped one would be waited for in silence.
+                eprintln!("orfeas: there is no job {job} yet; waiting for its first event");
+            }
             while let Some(event) = events.next().await {
                 let event = event?;
                 if self.json {

@@ -5,7 +5,7 @@ use futures_util::{FutureExt, StreamExt};
 use orfeas_bus::client;
 use orfeas_contract::{Code, Event, EventBody, EventKind, Format, PrintReport, Stage, State, subjects};
 use orfeas_service::config::Service;
-use orfeas_tests::{Setup, job, job_of_sequence, pictures};
+use orfeas_tests::{Setup, job, job_of_sequence, paths, pictures, without_settings};
 
 const ALL_FORMATS: &str = r#"{"formats":["stl","obj","ply","glb","gltf","3mf"]}"#;
 
@@ -211,4 +211,29 @@ async fn a_job_can_be_cancelled_queued_running_and_not_when_it_has_ended() {
     // A wish about nothing harms nothing, and a plain client's publish is a wish too.
     pipeline.nats.publish(subjects::cancel(&job("nobody")), Bytes::new()).await.unwrap().await.unwrap();
     pipeline.complete(&job("after"), options, pictures::disc(64)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_watched_from_before_its_picture() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    let pipeline = Setup::default().start().await;
+    let mut command = Command::new(paths::orfeas());
+    without_settings(&mut command);
+    command.args(["watch", "early", "--nats", &pipeline.server.url()]);
+    let mut watch = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
+    // Its log stands before that; what ends without it gives nothing.
+    let said = tokio::task::spawn_blocking(move || {
+        let found = said.any(|line| line.unwrap().contains("there is no job early yet"));
+        found.then_some(said)
+    });
+    let said = said.await.unwrap().expect("it says that the job is not there");
+    pipeline.complete(&job("early"), "{}", pictures::disc(64)).await;
+    let ended = tokio::task::spawn_blocking(move || watch.wait_with_output()).await.unwrap().unwrap();
+    drop(said);
+    assert!(ended.status.success());
+    let lines = String::from_utf8(ended.stdout).unwrap();
+    assert!(lines.contains("accepted") && lines.lines().last().unwrap().contains("completed"), "{lines}");
 }

@@ -12,16 +12,24 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Bus, BusError, BusErrorKind};
 
-/// The jobs in hand, each with the token that stops it.
+/// The jobs in hand, each with the tokens that stop it: a redelivered job may be in hand twice for a while.
 #[derive(Clone, Debug, Default)]
 pub struct Cancellations {
-    running: Arc<Mutex<HashMap<JobId, CancellationToken>>>,
+    running: Arc<Mutex<Running>>,
 }
 
-/// A job in hand; dropping it forgets the job.
+#[derive(Debug, Default)]
+struct Running {
+    tokens: HashMap<JobId, Vec<(u64, CancellationToken)>>,
+    /// What the next one in hand is told apart by.
+    next: u64,
+}
+
+/// A job in hand; dropping it forgets this one.
 #[derive(Debug)]
 pub struct InHand {
     job: JobId,
+    number: u64,
     token: CancellationToken,
     all: Cancellations,
 }
@@ -36,7 +44,13 @@ impl InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        self.all.lock().remove(&self.job);
+        let mut running = self.all.lock();
+        if let Some(tokens) = running.tokens.get_mut(&self.job) {
+            tokens.retain(|(number, _)| *number != self.number);
+            if tokens.is_empty() {
+                running.tokens.remove(&self.job);
+            }
+        }
     }
 }
 
@@ -55,9 +69,8 @@ impl Cancellations {
         let listener = all.clone();
         tokio::spawn(async move {
             while let Some(Some(wish)) = stop.run_until_cancelled(wishes.next()).await {
-                if let Some(token) = subjects::job_of(&wish.subject).and_then(|job| listener.lock().get(&job).cloned())
-                {
-                    token.cancel();
+                if let Some(job) = subjects::job_of(&wish.subject) {
+                    listener.cancel(&job);
                 }
             }
         });
@@ -68,12 +81,42 @@ impl Cancellations {
     #[must_use]
     pub fn take(&self, job: &JobId) -> InHand {
         let token = CancellationToken::new();
-        self.lock().insert(job.clone(), token.clone());
-        InHand { job: job.clone(), token, all: self.clone() }
+        let mut running = self.lock();
+        let number = running.next;
+        running.next += 1;
+        running.tokens.entry(job.clone()).or_default().push((number, token.clone()));
+        drop(running);
+        InHand { job: job.clone(), number, token, all: self.clone() }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, CancellationToken>> {
+    /// Stops a job wherever it is in hand.
+    fn cancel(&self, job: &JobId) {
+        for (_, token) in self.lock().tokens.get(job).into_iter().flatten() {
+            token.cancel();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
         // A map of tokens is whole whatever its holder panicked over.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_is_in_hand_twice_hears_its_wish_after_one_of_them_has_ended() {
+        let all = Cancellations::default();
+        let job: JobId = "twice".parse().unwrap();
+        let (first, second) = (all.take(&job), all.take(&job));
+        let other = all.take(&"other".parse().unwrap());
+        drop(first);
+        all.cancel(&job);
+        assert!(second.token().is_cancelled());
+        assert!(!other.token().is_cancelled());
+        drop((second, other));
+        assert!(all.lock().tokens.is_empty(), "nothing is kept of what has ended");
     }
 }
