@@ -193,6 +193,16 @@ fn norms_and_modulation() {
     });
 }
 
+/// Queries (part 0), keys or values out of a projection in float32, with the RMS norms of the first two.
+fn heads_of(qkv: Gpu<3>, part: usize, heads: usize, gains: [&Gpu<1>; 2]) -> Gpu<4> {
+    let [batch, tokens, row] = qkv.dims();
+    let x = qkv.narrow(2, part * row / 3, row / 3).reshape([batch, tokens, heads, row / 3 / heads]).swap_dims(1, 2);
+    match gains.get(part) {
+        Some(gain) => plain::head_rms_norm(x, wide(gain), EPSILON),
+        None => x,
+    }
+}
+
 #[test]
 fn heads() {
     Case::all(|case| {
@@ -217,16 +227,9 @@ fn heads() {
             for streams in [vec![stream(tokens)], vec![stream(tokens), stream(tokens + 5)]] {
                 let ours = Cuda::stream_heads(streams.clone(), heads, EPSILON);
                 for (part, ours) in ours.into_iter().enumerate() {
-                    let own = streams.iter().map(|stream| {
-                        let x = stream.qkv.clone().narrow(2, part * heads * width, heads * width);
-                        let tokens = x.dims()[1];
-                        let x = wide(&x).reshape([batch, tokens, heads, width]).swap_dims(1, 2);
-                        match part {
-                            0 => plain::head_rms_norm(x, wide(&stream.query_gain), EPSILON),
-                            1 => plain::head_rms_norm(x, wide(&stream.key_gain), EPSILON),
-                            _ => x,
-                        }
-                    });
+                    let own = streams
+                        .iter()
+                        .map(|stream| heads_of(wide(&stream.qkv), part, heads, [&stream.query_gain, &stream.key_gain]));
                     case.same(&what, ours, Tensor::cat(own.collect(), 2));
                 }
             }
@@ -254,14 +257,7 @@ fn projected_streams() {
                     let own = streams.iter().map(|stream| {
                         let bias = stream.bias.as_ref().map(wide);
                         let qkv = plain::affine(wide(&stream.x), wide(&stream.weight), bias, Epilogue::None);
-                        let tokens = qkv.dims()[1];
-                        let x = qkv.narrow(2, part * heads * width, heads * width);
-                        let x = x.reshape([batch, tokens, heads, width]).swap_dims(1, 2);
-                        match part {
-                            0 => plain::head_rms_norm(x, wide(&stream.query_gain), EPSILON),
-                            1 => plain::head_rms_norm(x, wide(&stream.key_gain), EPSILON),
-                            _ => x,
-                        }
+                        heads_of(qkv, part, heads, [&stream.query_gain, &stream.key_gain])
                     });
                     case.same(&what, ours, Tensor::cat(own.collect(), 2));
                 }

@@ -244,7 +244,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     let keys = vae.geometry.keys(tokens.clone());
     // Points lie on the device, as the reference's do; the volume's time has their way there in it. Logits come over together.
     let chunk = request.chunk.max(1);
-    let points = to_device::<B>(noise::normal(4, 3 * request.queries), &device);
+    let points = to_device::<B>(noise::normal(4, 3 * request.queries.max(1)), &device);
     let mut queries = timed("queries", request.repeat, || {
         let logits = (0..request.queries).step_by(chunk).map(|begin| {
             let count = chunk.min(request.queries - begin);

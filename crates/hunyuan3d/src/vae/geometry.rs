@@ -34,7 +34,7 @@ pub struct GeometryDecoder<B: Backend> {
     heads: usize,
     #[module(skip)]
     frequencies: Vec<f32>,
-    /// The layers from an embedded point to its query as one, where the backend gains by it.
+    /// Layers of points that were folded together, where the backend gains by it.
     folded: Option<FoldedPoints<B>>,
 }
 

@@ -75,7 +75,7 @@ pub fn affine(x: &Array, weight: &Array, bias: Option<&Array>, after: After<'_>)
     let (batches, rows) = if is_contiguous(x) && gate_stride == 0 { (1, batch * tokens) } else { (batch, tokens) };
     let product = Product { gate, residual, ..Product::new(x, weight, bias, [batches, rows], after.number(), &out) };
     match generation {
-        Generation::Hopper => by_wgmma(&Product { gate_stride, ..product }),
+        Generation::Hopper => by_wgmma(&Product { gate_stride, ..product })?,
         Generation::Ampere => {
             let program = programs::gemm_ampere(product.number, x.dtype);
             let row_tiles = rows.div_ceil(128);
@@ -148,12 +148,11 @@ impl<'a> Product<'a> {
     }
 }
 
-fn by_wgmma(product: &Product<'_>) {
+/// Launches it; nothing where the shapes are not those of a product.
+fn by_wgmma(product: &Product<'_>) -> Option<()> {
     let Product { x, weight, batches, rows, .. } = *product;
-    let (Some(([_, _, depth], x_strides)), Some(([columns, _], w_strides))) = (layout::<3>(x), layout::<2>(weight))
-    else {
-        return;
-    };
+    let ([_, _, depth], x_strides) = layout::<3>(x)?;
+    let ([columns, _], w_strides) = layout::<2>(weight)?;
     let units = multiprocessors(x);
     let tiles = |tile: &Tile| batches * rows.div_ceil(64 * tile.groups) * columns.div_ceil(tile.columns);
     let time = |tile: &Tile| {
@@ -188,6 +187,7 @@ fn by_wgmma(product: &Product<'_>) {
     let scalars = sizes.into_iter().map(|n| n as u64).chain([epsilon]).collect();
     let buffers = [product.bias.unwrap_or(product.out), product.gate, product.residual, product.row_scale, product.out];
     launch(program, (tiles(&tile).min(units), 1, 1), &[x_map, w_map], &buffers, scalars);
+    Some(())
 }
 
 /// A stream on its way to attention: x, weight, bias, gains of queries' and keys' norms.
@@ -223,7 +223,7 @@ pub fn stream_heads(streams: &[Projected<'_>], heads: usize, epsilon: f64) -> Op
             heads,
             epsilon,
             ..Product::new(x, weight, bias, runs, HEADS_WITH_RMS_NORM, &out)
-        });
+        })?;
         before += tokens(stream);
     }
     let part = |index: usize| view(&whole, index * heads * HEAD, [batch, heads, all, HEAD], [all * row, HEAD, row, 1]);
@@ -260,7 +260,7 @@ pub fn scaled_heads(
         heads: columns / HEAD,
         epsilon,
         ..Product::new(x, weight, Some(shift), [1, batch * tokens], SCALED_HEADS_WITH_LAYER_NORM, &out)
-    });
+    })?;
     Some(out)
 }
 
