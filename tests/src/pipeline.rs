@@ -259,9 +259,21 @@ impl Pipeline {
         self.orfeas("admin", arguments).await
     }
 
-    async fn orfeas(&self, user: &str, arguments: &[&str]) -> Output {
+    /// [`Self::client`]'s command, not yet run.
+    #[must_use]
+    pub fn client_command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = secured::command(arguments, &self.environment("client"));
+        command.args(["--nats", &self.server.url()]);
+        command
+    }
+
+    fn environment(&self, user: &str) -> Vec<(String, String)> {
         let environment = self.passwords.as_ref().map(|passwords| secured::environment(passwords, user));
-        let environment = environment.unwrap_or_default();
+        environment.unwrap_or_default()
+    }
+
+    async fn orfeas(&self, user: &str, arguments: &[&str]) -> Output {
+        let environment = self.environment(user);
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let server = ["--nats".to_owned(), self.server.url()];
         let run = move || {

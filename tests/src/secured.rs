@@ -23,9 +23,16 @@ pub struct Secured {
 /// Runs the `orfeas` command with these variables and none of the surroundings'.
 #[must_use]
 pub fn orfeas(arguments: &[&str], environment: &[(String, String)]) -> Output {
+    command(arguments, environment).output().expect("orfeas can be run")
+}
+
+/// The same, not yet run.
+#[must_use]
+pub fn command(arguments: &[&str], environment: &[(String, String)]) -> Command {
     let mut command = Command::new(paths::orfeas());
     without_settings(&mut command);
-    command.args(arguments).envs(environment.iter().cloned()).stdin(Stdio::null()).output().expect("orfeas can be run")
+    command.args(arguments).envs(environment.iter().cloned()).stdin(Stdio::null());
+    command
 }
 
 /// What a container of a user has in its environment.

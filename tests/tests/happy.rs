@@ -5,7 +5,7 @@ use futures_util::{FutureExt, StreamExt};
 use orfeas_bus::client;
 use orfeas_contract::{Code, Event, EventBody, EventKind, Format, PrintReport, Stage, State, subjects};
 use orfeas_service::config::Service;
-use orfeas_tests::{Setup, job, job_of_sequence, paths, pictures, without_settings};
+use orfeas_tests::{Setup, job, job_of_sequence, pictures};
 
 const ALL_FORMATS: &str = r#"{"formats":["stl","obj","ply","glb","gltf","3mf"]}"#;
 
@@ -216,13 +216,11 @@ async fn a_job_can_be_cancelled_queued_running_and_not_when_it_has_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_watched_from_before_its_picture() {
     use std::io::{BufRead as _, BufReader};
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     let pipeline = Setup::default().start().await;
-    let mut command = Command::new(paths::orfeas());
-    without_settings(&mut command);
-    command.args(["watch", "early", "--nats", &pipeline.server.url()]);
-    let mut watch = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = pipeline.client_command(&["watch", "early"]);
+    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
     // Its log stands before that; what ends without it gives nothing.
     let said = tokio::task::spawn_blocking(move || {

@@ -7,35 +7,65 @@ use super::grid::{Mask, Volume};
 /// needs no more.
 const FAR: f32 = 1.0;
 
-/// The side that the coarse level gives a fine sample.
-fn coarse_side(coarse: &Volume, level: f32, [x, y, z]: [usize; 3]) -> bool {
-    let n = coarse.samples;
-    let at = |i: usize| (i / 2).min(n - 1);
-    coarse.value([at(x), at(y), at(z)]) >= level
-}
-
 /// Samples that were not asked, next to one that was, whose coarse side is not that one's: the surface passes between
 /// them, and the band stopped short of it. With them come their own neighbours, so that it is soon caught up with.
 pub fn open_ends(volume: &Volume, asked: &Mask, coarse: &Volume, level: f32) -> Mask {
-    let n = volume.samples;
-    let edge = asked.dilated_by_faces().without(asked);
-    let open = edge.kept(|position| {
-        let side = coarse_side(coarse, level, position);
-        let differs = |beside: [usize; 3]| asked.contains(beside) && (volume.value(beside) >= level) != side;
-        (0..3).any(|axis| {
-            let beside = |place: usize| {
-                let mut beside = position;
-                beside[axis] = place;
-                beside
-            };
-            position[axis] > 0 && differs(beside(position[axis] - 1))
-                || position[axis] + 1 < n && differs(beside(position[axis] + 1))
-        })
-    });
-    open.dilated().without(asked)
+    // What was asked has a side of its own, the rest the coarse level's.
+    let inside = Mask::of(&volume.values, |value| value >= level).within(asked);
+    let outside = asked.clone().without(&inside);
+    let coarse = Mask::of(&coarse.values, |value| value >= level).repeated(volume.samples);
+    let beside_outside = outside.dilated_by_faces().within(&coarse);
+    let open = inside.dilated_by_faces().without(&coarse).with(&beside_outside).without(asked);
+    if open.is_empty() { open } else { open.dilated().without(asked) }
 }
 
 /// A finer level's samples, each with the coarse level's side, for those that will not be asked.
 pub fn sides(samples: usize, coarse: &Volume, level: f32) -> Bricks {
     coarse.values.doubled(samples, |value| level + if value >= level { FAR } else { -FAR })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::normal;
+
+    /// The same sample by sample, as the definition says it.
+    fn one_by_one(volume: &Volume, asked: &Mask, coarse: &Volume, level: f32) -> Vec<u32> {
+        let n = volume.samples;
+        let asked: std::collections::BTreeSet<u32> = asked.indices().into_iter().collect();
+        let index = |[x, y, z]: [usize; 3]| ((x * n + y) * n + z) as u32;
+        let around = |[x, y, z]: [usize; 3], reach: usize| {
+            let near = move |at: usize| at.saturating_sub(1)..(at + 2).min(n);
+            near(x)
+                .flat_map(move |a| near(y).flat_map(move |b| near(z).map(move |c| [a, b, c])))
+                .filter(move |place| place.iter().zip([x, y, z]).map(|(a, b)| a.abs_diff(b)).sum::<usize>() <= reach)
+        };
+        let places = (0..n * n * n).map(|i| [i / (n * n), i / n % n, i % n]);
+        let open = places.filter(|place| {
+            let side = coarse.value(place.map(|at| at / 2)) >= level;
+            let differs = |beside| asked.contains(&index(beside)) && (volume.value(beside) >= level) != side;
+            !asked.contains(&index(*place)) && around(*place, 1).any(differs)
+        });
+        let all: std::collections::BTreeSet<u32> =
+            open.flat_map(|place| around(place, 3)).map(index).filter(|at| !asked.contains(at)).collect();
+        all.into_iter().collect()
+    }
+
+    #[test]
+    fn open_ends_are_those_that_the_definition_says() {
+        // Rows of one word, and of a word and some bits; a level other than 0.
+        for (coarse_samples, samples, level) in [(5, 9, 0.0), (6, 12, 0.3), (36, 71, 0.0)] {
+            let volume = |seed: u64, samples: usize| {
+                let values = normal(seed, samples.pow(3));
+                Volume::from_dense(samples, [[-1.0; 3], [1.0; 3]], &values).unwrap()
+            };
+            let (coarse, fine) = (volume(1, coarse_samples), volume(2, samples));
+            for share in [-2.0, 0.0, 1.0, 9.0] {
+                let asked = Mask::of(&volume(3, samples).values, |value| value > share);
+                let ours = open_ends(&fine, &asked, &coarse, level).indices();
+                assert_eq!(ours, one_by_one(&fine, &asked, &coarse, level), "{samples} {share}");
+                assert_eq!(ours.is_empty(), share > 8.0, "the test asks about something");
+            }
+        }
+    }
 }

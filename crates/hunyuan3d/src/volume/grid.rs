@@ -117,7 +117,7 @@ impl Mask {
     }
 
     /// The samples whose values pass a test.
-    fn of(values: &Bricks, test: impl Fn(f32) -> bool + Sync) -> Self {
+    pub fn of(values: &Bricks, test: impl Fn(f32) -> bool + Sync) -> Self {
         let samples = values.samples();
         let mut mask = Self::empty(samples);
         let words = mask.words;
@@ -134,38 +134,73 @@ impl Mask {
     /// Every sample with one of the set among itself and its 26 neighbours.
     pub fn dilated(&self) -> Self {
         let (n, words) = (self.samples, self.words);
-        let mut along = Self::empty(n);
-        along.bits.par_chunks_mut(words).zip(self.bits.par_chunks(words)).for_each(|(to, from)| widen_row(to, from, n));
-        let along = along.neighbours(words, n);
-        along.neighbours(n * words, n)
+        let mut within_planes = Self::empty(n);
+        within_planes.planes_mut().for_each(|(x, to)| {
+            let mut along = vec![0; to.len()];
+            along.chunks_exact_mut(words).zip(self.plane(x).chunks_exact(words)).for_each(|(to, from)| {
+                widen_row(to, from, n);
+            });
+            to.copy_from_slice(&along);
+            join_rows(to, &along, words);
+        });
+        let mut out = Self::empty(n);
+        out.planes_mut().for_each(|(x, to)| {
+            to.copy_from_slice(within_planes.plane(x));
+            within_planes.join_planes(to, x);
+        });
+        out
     }
 
     /// Every sample with one of the set among itself and its six neighbours.
     pub fn dilated_by_faces(&self) -> Self {
         let (n, words) = (self.samples, self.words);
         let mut out = Self::empty(n);
-        out.bits.par_chunks_mut(words).zip(self.bits.par_chunks(words)).for_each(|(to, from)| widen_row(to, from, n));
-        let across = [self.neighbours(words, n), self.neighbours(n * words, n)];
-        for other in across {
-            out.bits.par_iter_mut().zip(&other.bits).for_each(|(to, from)| *to |= from);
-        }
+        out.planes_mut().for_each(|(x, to)| {
+            let own = self.plane(x);
+            to.chunks_exact_mut(words).zip(own.chunks_exact(words)).for_each(|(to, from)| widen_row(to, from, n));
+            join_rows(to, own, words);
+            self.join_planes(to, x);
+        });
         out
     }
 
-    /// Each row or plane, `stride` words apart, with what is before and behind it.
-    fn neighbours(&self, stride: usize, n: usize) -> Self {
-        let mut out = Self::empty(n);
-        let bits = &self.bits;
-        out.bits.par_chunks_mut(n * self.words).enumerate().for_each(|(x, to)| {
-            for (index, to) in to.iter_mut().enumerate() {
-                let at = x * n * self.words + index;
-                let place = at / stride % n;
-                let before = if place > 0 { bits[at - stride] } else { 0 };
-                let behind = if place + 1 < n { bits[at + stride] } else { 0 };
-                *to = bits[at] | before | behind;
+    /// The words of an x-plane.
+    fn plane(&self, x: usize) -> &[u64] {
+        let plane = self.samples * self.words;
+        &self.bits[x * plane..(x + 1) * plane]
+    }
+
+    /// Adds what is in the planes before and behind one.
+    fn join_planes(&self, to: &mut [u64], x: usize) {
+        if x > 0 {
+            join(to, self.plane(x - 1));
+        }
+        if x + 1 < self.samples {
+            join(to, self.plane(x + 1));
+        }
+    }
+
+    /// On a grid of twice the resolution (or one more), the samples whose coarse one is in the set.
+    pub fn repeated(&self, samples: usize) -> Self {
+        let mut out = Self::empty(samples);
+        let words = out.words;
+        out.planes_mut().for_each(|(x, to)| {
+            for (y, to) in to.chunks_exact_mut(words).enumerate() {
+                let [x, y] = [x, y].map(|at| (at / 2).min(self.samples - 1));
+                let row = &self.bits[(x * self.samples + y) * self.words..][..self.words];
+                for (z, to) in to.iter_mut().enumerate() {
+                    let half = row.get(z / 2).map_or(0, |word| word >> (32 * (z % 2)));
+                    *to = twice(half as u32);
+                }
+                end_row(to, samples);
             }
         });
         out
+    }
+
+    /// Whether there is no sample in the set.
+    pub fn is_empty(&self) -> bool {
+        self.bits.par_iter().all(|word| *word == 0)
     }
 
     /// The set on a grid of twice the resolution: every second sample of `samples` along an edge.
@@ -183,11 +218,6 @@ impl Mask {
         out
     }
 
-    /// Whether a sample is in the set.
-    pub fn contains(&self, [x, y, z]: [usize; 3]) -> bool {
-        self.bits[(x * self.samples + y) * self.words + z / 64] >> (z % 64) & 1 == 1
-    }
-
     /// What is in this set but not in another.
     pub fn without(mut self, other: &Self) -> Self {
         self.bits.par_iter_mut().zip(&other.bits).for_each(|(own, other)| *own &= !other);
@@ -195,7 +225,7 @@ impl Mask {
     }
 
     /// What is in both.
-    fn within(mut self, other: &Self) -> Self {
+    pub fn within(mut self, other: &Self) -> Self {
         self.bits.par_iter_mut().zip(&other.bits).for_each(|(own, other)| *own &= other);
         self
     }
@@ -203,21 +233,6 @@ impl Mask {
     /// What is in one of both.
     pub fn with(mut self, other: &Self) -> Self {
         self.bits.par_iter_mut().zip(&other.bits).for_each(|(own, other)| *own |= other);
-        self
-    }
-
-    /// Keeps the samples that a test passes, by x, y and z.
-    pub fn kept(mut self, test: impl Fn([usize; 3]) -> bool + Sync) -> Self {
-        let words = self.words;
-        self.planes_mut().for_each(|(x, bits)| {
-            for (index, word) in bits.iter_mut().enumerate() {
-                for bit in bits_of(&[*word]) {
-                    if !test([x, index / words, index % words * 64 + bit]) {
-                        *word &= !(1 << bit);
-                    }
-                }
-            }
-        });
         self
     }
 
@@ -241,11 +256,43 @@ fn widen_row(to: &mut [u64], from: &[u64], n: usize) {
         let behind = if index + 1 < from.len() { from[index + 1] << 63 } else { 0 };
         *to = own | own << 1 | own >> 1 | before | behind;
     }
+    end_row(to, n);
+}
+
+/// Empties what lies past the end of a row of `n`.
+fn end_row(row: &mut [u64], n: usize) {
     if !n.is_multiple_of(64)
-        && let Some(last) = to.last_mut()
+        && let Some(last) = row.last_mut()
     {
         *last &= (1 << (n % 64)) - 1;
     }
+}
+
+/// Adds to each row of a plane what is in the rows before and behind it.
+fn join_rows(to: &mut [u64], from: &[u64], words: usize) {
+    // All at once: they lie a row's words before and behind.
+    join(&mut to[words..], from);
+    join(to, &from[words..]);
+}
+
+/// Adds a set's words to another's, as many as both have.
+fn join(to: &mut [u64], from: &[u64]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to |= from);
+}
+
+/// Each bit twice.
+fn twice(bits: u32) -> u64 {
+    let mut spread = u64::from(bits);
+    for (shift, mask) in [
+        (16, 0x0000_ffff_0000_ffff),
+        (8, 0x00ff_00ff_00ff_00ff),
+        (4, 0x0f0f_0f0f_0f0f_0f0f),
+        (2, 0x3333_3333_3333_3333),
+        (1, 0x5555_5555_5555_5555u64),
+    ] {
+        spread = (spread | spread << shift) & mask;
+    }
+    spread | spread << 1
 }
 
 /// The places of set bits.
@@ -277,8 +324,7 @@ mod tests {
             let own: Vec<usize> =
                 [0, 62, 63, 64, samples - 1].iter().map(|z| at(1, samples - 1, z % samples)).collect();
             let mask = set_of(samples, &own);
-            let mut all = mask.indices();
-            assert!(all.is_sorted());
+            assert!(mask.indices().is_sorted());
             let mut expected = std::collections::BTreeSet::new();
             for index in own {
                 let (x, y, z) = (index / samples / samples, index / samples % samples, index % samples);
@@ -292,8 +338,6 @@ mod tests {
             let dilated = mask.dilated();
             assert!(dilated.indices().into_iter().eq(expected));
             assert_eq!(dilated.clone().without(&mask).with(&mask), dilated);
-            all.retain(|index| index % 2 == 0);
-            assert_eq!(mask.kept(|[x, y, z]| at(x, y, z) % 2 == 0).indices(), all);
         }
     }
 
@@ -305,6 +349,16 @@ mod tests {
         mask = mask.with(&set_of(5, &[0]));
         assert_eq!(mask.dilated().indices().len(), 27 + 8 - 1);
         assert_eq!(mask.doubled(9).indices(), [0, 4 * 81 + 4 * 9 + 4]);
+        let repeated = |at: [u32; 3]| (0..8).map(move |i| [0, 1, 2].map(|axis| 2 * at[axis] + (i >> (2 - axis) & 1)));
+        for samples in [9, 10] {
+            let places = repeated([0; 3]).chain(repeated([2; 3])).filter(|place| place.iter().all(|p| *p < samples));
+            let indices = places.map(|[x, y, z]| (x * samples + y) * samples + z);
+            assert!(mask.repeated(samples as usize).indices().into_iter().eq(indices), "{samples}");
+        }
+        // A word's halves, and a row's end within one.
+        let mut row = set_of(70, &[0, 31, 32, 69]);
+        row = row.repeated(139);
+        assert_eq!(row.indices()[..7], [0, 1, 62, 63, 64, 65, 138]);
     }
 
     #[test]
