@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use crate::{ModelError, ModelErrorKind};
 
@@ -172,6 +172,16 @@ pub(crate) fn guarded<B: Backend, T>(
         B::memory_cleanup(device);
     }
     outcome
+}
+
+/// Puts host values on a device.
+///
+/// They cross over as one row, in one piece. What has more axes CubeCL copies row by row, and gives rows of an odd length a place each that
+/// wider reads could begin at: kernels of ours, which want points behind one another, would not take those.
+pub(crate) fn put<B: Backend, const D: usize>(data: TensorData, shape: [usize; D], device: &B::Device) -> Tensor<B, D> {
+    let dtype = data.dtype;
+    let row = TensorData { shape: Shape::new([shape.iter().product()]), ..data };
+    Tensor::<B, 1>::from_data(row, (device, dtype)).reshape(shape)
 }
 
 /// A tensor's values on the host, in float32.

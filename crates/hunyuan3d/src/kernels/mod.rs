@@ -305,8 +305,7 @@ pub trait Kernels: Backend {
     /// # Shapes
     /// points `[batch, points, 3]` in float32 → `[batch, heads, points, width / heads]`.
     fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> Tensor<Self, 4> {
-        let rows = Self::embed_points(points, &layers.frequencies, layers.weight.clone(), layers.bias.clone());
-        queries_of_rows(rows, &layers)
+        point_queries(points, &layers)
     }
 
     /// Points' rows with what attention to keys and values adds to them. Groups of points behind one another, so many of each, have each
@@ -374,6 +373,16 @@ fn project_streams<B: Kernels>(streams: Vec<Stream<B>>, heads: usize, epsilon: f
     B::stream_heads(streams.into_iter().map(project).collect(), heads, epsilon)
 }
 
+/// Points' rows.
+fn rows_of_points<B: Kernels>(points: Tensor<B, 3>, layers: &PointLayers<B>) -> Tensor<B, 3> {
+    B::embed_points(points, &layers.frequencies, layers.weight.clone(), layers.bias.clone())
+}
+
+/// [`Kernels::point_queries`] by the other kernels.
+fn point_queries<B: Kernels>(points: Tensor<B, 3>, layers: &PointLayers<B>) -> Tensor<B, 4> {
+    queries_of_rows(rows_of_points(points, layers), layers)
+}
+
 /// Queries of points' rows.
 fn queries_of_rows<B: Kernels>(rows: Tensor<B, 3>, layers: &PointLayers<B>) -> Tensor<B, 4> {
     let Norm { gain, offset, epsilon } = layers.norm.clone();
@@ -389,7 +398,7 @@ fn queries_of_rows<B: Kernels>(rows: Tensor<B, 3>, layers: &PointLayers<B>) -> T
 /// [`Kernels::attend_points`] by the other kernels. Only attention goes group by group: a group is small, and everything else in one piece
 /// is what a GPU needs to be busy.
 fn attend_points<B: Kernels>(points: Tensor<B, 3>, layers: &PointLayers<B>, groups: &[PointGroup<B>]) -> Tensor<B, 3> {
-    let rows = B::embed_points(points, &layers.frequencies, layers.weight.clone(), layers.bias.clone());
+    let rows = rows_of_points(points, layers);
     let queries = queries_of_rows(rows.clone(), layers);
     let mut begin = 0;
     let attention = groups.iter().map(|group| {

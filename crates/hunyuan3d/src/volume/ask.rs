@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::axes::Axes;
@@ -10,7 +10,7 @@ use super::bricks::Bricks;
 use super::decode::{VolumeOptions, VolumeWatch};
 use super::refine::flash_key_count;
 use crate::ModelError;
-use crate::device::read;
+use crate::device::{put, read};
 use crate::kernels::Kernels;
 use crate::vae::{GeometryDecoder, ShapeKeys};
 
@@ -175,13 +175,9 @@ impl<B: Kernels> Run<'_, '_, B> {
 }
 
 /// Points on the device, `[1, points, 3]`.
-///
-/// They cross over as one row: CubeCL gives rows of twelve bytes a place each that wider reads could begin at, copies them row by row, and
-/// kernels of ours, which want them behind one another, would not take them.
 pub(crate) fn to_device<B: Kernels>(points: Vec<f32>, device: &B::Device) -> Tensor<B, 3> {
-    let count = points.len();
-    let row = Tensor::<B, 1>::from_data(TensorData::new(points, [count]), (device, DType::F32));
-    row.reshape([1, count / 3, 3])
+    let shape = [1, points.len() / 3, 3];
+    put(TensorData::new(points, shape), shape, device)
 }
 
 /// Cuts groups of these sizes, behind one another, into chunks of up to so many queries: of each, which groups it has queries

@@ -180,7 +180,7 @@ impl Source for Checkpoint {
         }
         let no_number = || wrong(format!("holds a value that is no finite number in {}", crate::precision_name(dtype)));
         let stored = self.bytes_of(info);
-        // What is stored as it is wanted goes to the device from where it lies: a copy of 4.6 GiB is a second of a start.
+        // What is stored as it is wanted is given on from where it lies: one copy of 4.6 GiB less at a start.
         if is_kept(info.dtype, dtype) && (stored.as_ptr() as usize).is_multiple_of(dtype.size()) {
             if !is_finite(stored, info.dtype) {
                 return Err(no_number());

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Shape, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 
 pub use checkpoint::{Checkpoint, WEIGHT_FILES};
 pub use random::RandomWeights;
 
 use crate::ModelError;
-use crate::device::device_failure;
+use crate::device::{device_failure, put};
 
 /// Gives parameters by name.
 pub trait Source {
@@ -139,9 +139,7 @@ impl<'a, B: Backend> Weights<'a, B> {
         let data = self.data(name, &shape, self.dtype)?;
         // CubeCL copies what it is given, also what lies in the file itself.
         self.on_the_way += data.bytes.len();
-        // As one row, which crosses over in one piece; CubeCL copies what has more axes row by row.
-        let row = TensorData { shape: Shape::new([shape.iter().product()]), ..data };
-        let tensor = Tensor::<B, 1>::from_data(row, (&self.device, self.dtype)).reshape(shape);
+        let tensor = put(data, shape, &self.device);
         if self.on_the_way > MOST_ON_THE_WAY {
             self.on_the_way = 0;
             // CubeCL lets go of what it has copied when a kernel is launched, and only then; any will do.
@@ -187,9 +185,7 @@ impl<'a, B: Backend> Weights<'a, B> {
 
     /// The same in a precision of its own.
     pub fn constant_in<const D: usize>(&self, dtype: DType, values: Vec<f32>, shape: [usize; D]) -> Tensor<B, D> {
-        let count = values.len();
-        let row = TensorData::new(values, [count]).convert_dtype(dtype);
-        Tensor::<B, 1>::from_data(row, (&self.device, dtype)).reshape(shape)
+        put(TensorData::new(values, shape).convert_dtype(dtype), shape, &self.device)
     }
 
     fn data(&mut self, name: &str, shape: &[usize], dtype: DType) -> Result<TensorData, ModelError> {

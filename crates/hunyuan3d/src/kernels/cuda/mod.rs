@@ -244,10 +244,7 @@ impl Kernels for Cuda {
     fn point_queries(points: Tensor<Self, 3>, layers: PointLayers<Self>) -> Tensor<Self, 4> {
         match points::queries(&points, &layers) {
             Some(queries) => queries,
-            None => {
-                let rows = Self::embed_points(points, &layers.frequencies, layers.weight.clone(), layers.bias.clone());
-                super::queries_of_rows(rows, &layers)
-            }
+            None => super::point_queries(points, &layers),
         }
     }
 
