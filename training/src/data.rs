@@ -1,5 +1,6 @@
 //! Shards on disk.
 
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,11 +146,25 @@ impl Object {
         }
         let samples: Vec<_> = std::mem::take(&mut *objects).into_iter().flatten().flatten().collect();
         drop(objects);
-        // Under another name first: a file of this name is whole.
-        let (path, part) = (&self.shard.path, self.shard.path.with_extension("tmp"));
-        std::fs::write(&part, shard::encode(&samples)?).with_context(|| format!("writing {}", part.display()))?;
-        Ok(std::fs::rename(&part, path)?)
+        put_whole(&self.shard.path, &shard::encode(&samples)?)
     }
+}
+
+/// Writes a file under a name of its own first: a file of this name is whole, also where another run, or what a run that has ended
+/// left behind, makes the same one.
+fn put_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut builder = tempfile::Builder::new();
+        // Whoever may read the folder may read its shards, as with any file that is written plainly.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut part = builder.prefix("shard-").suffix(".tmp").tempfile_in(folder)?;
+        part.write_all(bytes)?;
+        part.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("writing {}", path.display()))
 }
 
 #[cfg(test)]
@@ -199,5 +214,25 @@ mod tests {
         std::fs::write(folder.path().join("shard-00000.bin"), b"kept").unwrap();
         write(&plan(&["mug", "dice"], 0, false), folder.path()).unwrap();
         assert!(read(0).is_err());
+    }
+
+    /// A run that has ended may have left a thread behind that makes what the next run makes too.
+    #[test]
+    fn writers_of_one_shard_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = shard_path(folder.path(), 0);
+        let shard = |seed: u8| vec![seed; 1 << 20];
+        std::thread::scope(|scope| {
+            let writer = |seed: u8| {
+                let (path, shard) = (&path, shard(seed));
+                move || (0..50).for_each(|_| put_whole(path, &shard).unwrap())
+            };
+            for seed in 0..4 {
+                scope.spawn(writer(seed));
+            }
+        });
+        let kept = std::fs::read(&path).unwrap();
+        assert!((0..4).any(|seed| kept == shard(seed)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
