@@ -38,7 +38,7 @@ pub(super) struct Part {
 
 /// Queries that go to the device together and come back together.
 pub(super) struct Batch {
-    /// Samples of the level.
+    /// Samples of the level, rising within each group.
     pub indices: Vec<u32>,
     /// How many of them, one group behind the other, look at keys of their own; none: all look at all keys.
     pub groups: Vec<usize>,
@@ -57,7 +57,7 @@ struct Prepared {
 
 /// A batch that the device computes.
 struct Launched<B: Kernels> {
-    indices: Vec<u32>,
+    batch: Batch,
     /// Chunk by chunk, `[queries]`.
     logits: Vec<Tensor<B, 1>>,
     scored: Option<Vec<f32>>,
@@ -81,28 +81,27 @@ impl<B: Kernels> Run<'_, '_, B> {
         let first = batches.next();
         let mut launched = first.map(|first| self.launched(first, stride, part)).transpose()?;
         let mut values = begin();
-        while let Some(Launched { indices, logits, scored }) = launched {
+        while let Some(Launched { batch: Batch { indices, groups }, logits, scored }) = launched {
             let next = batches.next();
             let logits = if logits.is_empty() { Vec::new() } else { read(Tensor::cat(logits, 0))? };
             part.before += indices.len();
             launched = next.map(|next| self.launched(next, stride, part)).transpose()?;
-            for (index, logit) in indices.into_iter().zip(scored.unwrap_or(logits)) {
-                values.set(axes.place(index).map(|at| at as usize), logit);
-            }
+            let runs = if groups.is_empty() { vec![indices.len()] } else { groups };
+            values.set(axes, &indices, &runs, &scored.unwrap_or(logits));
         }
         Ok(values)
     }
 
     /// Sends a batch to the device, which begins with it.
     fn launched(&mut self, prepared: Prepared, stride: usize, part: Part) -> Result<Launched<B>, ModelError> {
-        let Prepared { batch: Batch { indices, groups }, points, choosing, scored } = prepared;
+        let Prepared { batch, points, choosing, scored } = prepared;
         let points = self.tensor(points);
-        let logits = if groups.is_empty() {
+        let logits = if batch.groups.is_empty() {
             self.chunks(points, part)?
         } else {
-            self.chunks_in_groups(points, choosing, &groups, stride, part)?
+            self.chunks_in_groups(points, choosing, &batch.groups, stride, part)?
         };
-        Ok(Launched { indices, logits, scored })
+        Ok(Launched { batch, logits, scored })
     }
 
     /// Logits of points, a chunk behind the other.

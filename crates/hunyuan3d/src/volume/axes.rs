@@ -3,6 +3,8 @@
 /// Coordinates of a cubic grid's samples, x slowest.
 pub(super) struct Axes {
     samples: u32,
+    /// 2⁶⁴ over the samples, rounded up: a multiplication in a division's place.
+    reciprocal: u64,
     /// Of x, y and z, by the sample's place along the axis.
     tables: [Vec<f32>; 3],
 }
@@ -27,13 +29,23 @@ impl Axes {
 
     fn of(resolution: usize, coordinate: impl Fn(usize, usize) -> f32) -> Self {
         let table = |axis| (0..=resolution).map(|i| coordinate(axis, i)).collect();
-        Self { samples: resolution as u32 + 1, tables: std::array::from_fn(table) }
+        let samples = resolution as u32 + 1;
+        // Two samples at the least: a resolution has a cell.
+        let reciprocal = u64::MAX / u64::from(samples) + 1;
+        Self { samples, reciprocal, tables: std::array::from_fn(table) }
     }
 
-    /// A sample's places along x, y and z. Samples are counted in 32 bits, whose division is several times as fast as that of 64.
+    /// A sample's places along x, y and z.
     pub fn place(&self, index: u32) -> [u32; 3] {
-        let row = index / self.samples;
-        [row / self.samples, row % self.samples, index % self.samples]
+        let row = self.over(index);
+        let plane = self.over(row);
+        [plane, row - plane * self.samples, index - row * self.samples]
+    }
+
+    /// A number over the samples along an axis, without the rest. Exact for all of 32 bits: the reciprocal is too large by less than
+    /// 1, so the quotient by less than 2³² / 2⁶⁴, and whatever is no multiple is further below the next one (Granlund and Montgomery 1994).
+    fn over(&self, number: u32) -> u32 {
+        ((u128::from(number) * u128::from(self.reciprocal)) >> 64) as u32
     }
 
     /// A sample's coordinates.
@@ -56,6 +68,21 @@ impl Axes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_are_those_that_division_gives() {
+        for resolution in [1, 2, 3, 96, 191, 384, 511, 1023, 1024] {
+            let n = resolution as u32 + 1;
+            let axes = Axes::even([[0.0; 3], [1.0; 3]], resolution);
+            let last = n.saturating_pow(3) - 1;
+            let around = |at: u32| at.saturating_sub(2)..=at.saturating_add(2);
+            let corners = [0, n, n * n, last / 2, last / n * n, last, u32::MAX / n * n, u32::MAX];
+            let spread = (0..10_000u32).map(|i| i.wrapping_mul(2_654_435_761));
+            for index in corners.into_iter().flat_map(around).chain(spread) {
+                assert_eq!(axes.place(index), [index / n / n, index / n % n, index % n], "{index} of {n}");
+            }
+        }
+    }
 
     #[test]
     fn samples_lie_from_corner_to_corner() {

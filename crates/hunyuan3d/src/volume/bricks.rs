@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::axes::Axes;
+
 /// Samples along a brick's edge.
 pub const BRICK_EDGE: usize = 8;
 /// Samples of a brick.
@@ -34,6 +36,15 @@ impl Brick {
         match self {
             Self::Uniform(value) => *value,
             Self::Stored(values) => values[offset],
+        }
+    }
+
+    fn set(&mut self, offset: usize, value: f32) {
+        if let Self::Uniform(all) = self {
+            *self = Self::Stored(Box::new([*all; BRICK_SAMPLES]));
+        }
+        if let Self::Stored(values) = self {
+            values[offset] = value;
         }
     }
 }
@@ -103,16 +114,26 @@ impl Bricks {
         self.brick(place.map(|at| at / BRICK_EDGE)).value(offset(place))
     }
 
-    /// Gives a sample a value of its own.
-    pub fn set(&mut self, place: [usize; 3], value: f32) {
-        let [x, y, z] = place.map(|at| at / BRICK_EDGE);
-        let brick = &mut self.bricks[(x * self.edge + y) * self.edge + z];
-        if let Brick::Uniform(all) = brick {
-            *brick = Brick::Stored(Box::new([*all; BRICK_SAMPLES]));
-        }
-        if let Brick::Stored(values) = brick {
-            values[offset(place)] = value;
-        }
+    /// Gives samples values of their own. Samples are told by their index, and come in runs, so many in each, that rise within
+    /// themselves.
+    pub fn set(&mut self, axes: &Axes, indices: &[u32], runs: &[usize], values: &[f32]) {
+        let edge = self.edge;
+        // What a thread takes: bricks of the same places along x, whose samples each run has together.
+        let slab = (BRICK_EDGE * self.samples * self.samples) as u64;
+        self.bricks.par_chunks_mut(edge * edge).enumerate().for_each(|(x, bricks)| {
+            let (begin, end) = (x as u64 * slab, (x as u64 + 1) * slab);
+            let mut before = 0;
+            for run in runs {
+                let own = &indices[before..before + run];
+                let first = own.partition_point(|index| u64::from(*index) < begin);
+                let last = own.partition_point(|index| u64::from(*index) < end);
+                for at in before + first..before + last {
+                    let place = axes.place(indices[at]).map(|at| at as usize);
+                    bricks[place[1] / BRICK_EDGE * edge + place[2] / BRICK_EDGE].set(offset(place), values[at]);
+                }
+                before += run;
+            }
+        });
     }
 
     /// Of the row of samples along z at x and y, eight at a time, which pass a test: a bit each, those beyond the grid 0.
@@ -141,12 +162,38 @@ impl Bricks {
 mod tests {
     use super::*;
 
+    fn index(samples: usize, [x, y, z]: [usize; 3]) -> u32 {
+        ((x * samples + y) * samples + z) as u32
+    }
+
+    #[test]
+    fn runs_of_samples_are_set_whichever_slab_they_are_in() {
+        for samples in [7, 8, 9, 33] {
+            let axes = Axes::even([[0.0; 3], [1.0; 3]], samples - 1);
+            let all = samples * samples * samples;
+            // A run of every third sample, one of none, one of the rest, and a sample alone.
+            let lone = index(samples, [samples / 2; 3]);
+            let thirds: Vec<u32> = (0..all as u32).filter(|i| i % 3 == 0 && *i != lone).collect();
+            let rest: Vec<u32> = (0..all as u32).filter(|i| i % 3 == 1 && *i != lone).collect();
+            let runs = [thirds.len(), 0, rest.len(), 1];
+            let indices = [thirds, rest, vec![lone]].concat();
+            let values: Vec<f32> = indices.iter().map(|i| *i as f32).collect();
+            let mut bricks = Bricks::uniform(samples, -1.0);
+            bricks.set(&axes, &indices, &runs, &values);
+            for i in 0..all as u32 {
+                let expected = if i % 3 == 2 && i != lone { -1.0 } else { i as f32 };
+                assert_eq!(bricks.value(axes.place(i).map(|at| at as usize)), expected, "{i} of {samples}");
+            }
+        }
+    }
+
     #[test]
     fn a_sample_that_is_set_is_stored_with_its_brick_and_no_other() {
         for samples in [9, 16, 21] {
             let mut bricks = Bricks::uniform(samples, -1.0);
             let place = [samples - 1, 3, 8];
-            bricks.set(place, 5.0);
+            let axes = Axes::even([[0.0; 3], [1.0; 3]], samples - 1);
+            bricks.set(&axes, &[index(samples, place)], &[1], &[5.0]);
             assert_eq!(bricks.value(place), 5.0);
             assert_eq!(bricks.value([samples - 1, 3, 7]), -1.0);
             let stored = bricks.bricks.iter().filter(|brick| matches!(brick, Brick::Stored(_))).count();
@@ -162,10 +209,12 @@ mod tests {
     #[test]
     fn doubling_gives_each_sample_its_coarse_ones_side() {
         for (coarse, fine) in [(9, 17), (12, 23), (12, 24), (17, 33)] {
+            let axes = Axes::even([[0.0; 3], [1.0; 3]], coarse - 1);
+            let mut indices: Vec<u32> =
+                (0..40).map(|i| index(coarse, [i * 7 % coarse, i * 5 % coarse, i * 3 % coarse])).collect();
+            indices.sort_unstable();
             let mut bricks = Bricks::uniform(coarse, -2.0);
-            for i in 0..40 {
-                bricks.set([i * 7 % coarse, i * 5 % coarse, i * 3 % coarse], 3.0);
-            }
+            bricks.set(&axes, &indices, &[indices.len()], &vec![3.0; indices.len()]);
             let doubled = bricks.doubled(fine, f32::signum);
             for i in 0..fine * fine * fine {
                 let place = [i / (fine * fine), i / fine % fine, i % fine];

@@ -7,16 +7,36 @@ use super::grid::{Mask, Volume};
 /// needs no more.
 const FAR: f32 = 1.0;
 
-/// Samples that were not asked, next to one that was, whose coarse side is not that one's: the surface passes between
-/// them, and the band stopped short of it. With them come their own neighbours, so that it is soon caught up with.
-pub fn open_ends(volume: &Volume, asked: &Mask, coarse: &Volume, level: f32) -> Mask {
-    // What was asked has a side of its own, the rest the coarse level's.
-    let inside = Mask::of(&volume.values, |value| value >= level).within(asked);
-    let outside = asked.clone().without(&inside);
-    let coarse = Mask::of(&coarse.values, |value| value >= level).repeated(volume.samples);
-    let beside_outside = outside.dilated_by_faces().within(&coarse);
-    let open = inside.dilated_by_faces().without(&coarse).with(&beside_outside).without(asked);
-    if open.is_empty() { open } else { open.dilated().without(asked) }
+/// Where the band that is asked may stop short of the surface. It follows from what is asked alone, so it is found while the device
+/// computes; once the values are known, little is left to do.
+pub struct Border {
+    /// Samples that are not asked, whose coarse side is outside and inside.
+    unasked: [Mask; 2],
+    /// Samples that are asked, next to one of those.
+    beside: [Mask; 2],
+}
+
+impl Border {
+    /// Of what is asked of a finer level.
+    pub fn of(asked: &Mask, coarse: &Volume, level: f32) -> Self {
+        let inside = Mask::of(&coarse.values, |value| value >= level).repeated(asked.samples()).without(asked);
+        let outside = asked.clone().with(&inside).complement();
+        let beside = |unasked: &Mask| unasked.dilated_by_faces().within(asked);
+        Self { beside: [beside(&outside), beside(&inside)], unasked: [outside, inside] }
+    }
+
+    /// Samples that were not asked, next to one that was, whose coarse side is not that one's: the surface passes between
+    /// them, and the band stopped short of it. With them come their own neighbours, so that it is soon caught up with.
+    pub fn open_ends(self, values: &Bricks, asked: &Mask, level: f32) -> Mask {
+        let inside = Mask::of(values, |value| value >= level);
+        let [beside_outside, beside_inside] = self.beside;
+        let across = [beside_outside.within(&inside), beside_inside.without(&inside)];
+        if across.iter().all(Mask::is_empty) {
+            return Mask::empty(asked.samples());
+        }
+        let [outside, inside] = [0, 1].map(|side| across[side].dilated_by_faces().within(&self.unasked[side]));
+        outside.with(&inside).dilated(1).without(asked)
+    }
 }
 
 /// A finer level's samples, each with the coarse level's side, for those that will not be asked.
@@ -62,7 +82,7 @@ mod tests {
             let (coarse, fine) = (volume(1, coarse_samples), volume(2, samples));
             for share in [-2.0, 0.0, 1.0, 9.0] {
                 let asked = Mask::of(&volume(3, samples).values, |value| value > share);
-                let ours = open_ends(&fine, &asked, &coarse, level).indices();
+                let ours = Border::of(&asked, &coarse, level).open_ends(&fine.values, &asked, level).indices();
                 assert_eq!(ours, one_by_one(&fine, &asked, &coarse, level), "{samples} {share}");
                 assert_eq!(ours.is_empty(), share > 8.0, "the test asks about something");
             }

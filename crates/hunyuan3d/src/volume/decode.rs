@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::ask::{Batch, Part, Run};
 use super::axes::Axes;
 use super::bricks::Bricks;
-use super::close::{open_ends, sides};
+use super::close::{Border, sides};
 use super::grid::{Mask, Volume};
 use super::refine::Groups;
 use crate::ModelError;
@@ -119,8 +119,8 @@ pub fn decode<B: Kernels>(
 fn band(coarse: &Volume, samples: usize, surface: f32, last: bool) -> Mask {
     let near = Mask::near_surface(&coarse.values, surface);
     match last {
-        true => near.doubled(samples).dilated().dilated(),
-        false => near.dilated().doubled(samples).dilated(),
+        true => near.doubled(samples).dilated(2),
+        false => near.dilated(1).doubled(samples).dilated(1),
     }
 }
 
@@ -188,28 +188,32 @@ impl<B: Kernels> Run<'_, '_, B> {
             Method::NarrowBand => Mask::in_crossed_cells(&coarse.values, self.options.level, samples),
             _ => band(coarse, samples, self.options.level, last),
         };
-        // The coarse level's side first, and what is asked over it.
         let (surface, close) = (self.options.level, self.options.close);
-        let begin = || match close {
-            true => sides(samples, coarse, surface),
-            false => Bricks::uniform(samples, f32::NAN),
-        };
         let mut indices = ask.indices();
         let mut part = Part { level, before: 0, all: indices.len() };
-        let values = self.ask_level(&indices, &axes, part, begin)?;
-        let mut volume = Volume { samples, bounds: self.options.bounds, values };
-        while self.options.close {
-            let more = open_ends(&volume, &ask, coarse, self.options.level);
+        let mut border = None;
+        // The coarse level's side first, and what is asked over it.
+        let begin = || {
+            border = close.then(|| Border::of(&ask, coarse, surface));
+            if close { sides(samples, coarse, surface) } else { Bricks::uniform(samples, f32::NAN) }
+        };
+        let mut values = self.ask_level(&indices, &axes, part, begin)?;
+        while let Some(own) = border.take() {
+            let more = own.open_ends(&values, &ask, surface);
             part.before += indices.len();
             indices = more.indices();
             if indices.is_empty() {
                 break;
             }
             part.all = part.before + indices.len();
-            volume.values = self.ask_level(&indices, &axes, part, || volume.values)?;
             ask = ask.with(&more);
+            let begin = || {
+                border = Some(Border::of(&ask, coarse, surface));
+                values
+            };
+            values = self.ask_level(&indices, &axes, part, begin)?;
         }
-        Ok(volume)
+        Ok(Volume { samples, bounds: self.options.bounds, values })
     }
 
     /// Asks at samples of a finer level.
@@ -222,10 +226,7 @@ impl<B: Kernels> Run<'_, '_, B> {
     ) -> Result<Bricks, ModelError> {
         if self.options.method == Method::FlashVdm {
             let groups = Groups::of(indices, axes);
-            let batches = groups
-                .batches(AT_ONCE)
-                .map(|groups| Batch { indices: groups.concat(), groups: groups.iter().map(Vec::len).collect() });
-            return self.ask(batches, axes, GROUP_STRIDE, part, begin);
+            return self.ask(groups.batches(AT_ONCE), axes, GROUP_STRIDE, part, begin);
         }
         let batches = indices.chunks(AT_ONCE).map(|batch| Batch { indices: batch.to_vec(), groups: Vec::new() });
         self.ask(batches, axes, 1, part, begin)

@@ -76,6 +76,11 @@ impl Mask {
         Self { samples, words, bits: vec![0; samples * samples * words] }
     }
 
+    /// Samples along an edge.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// The samples of an x-plane, as the index of its first and its words.
     fn planes_mut(&mut self) -> impl IndexedParallelIterator<Item = (usize, &mut [u64])> {
         self.bits.par_chunks_mut(self.samples * self.words).enumerate()
@@ -112,8 +117,8 @@ impl Mask {
     pub fn in_crossed_cells(values: &Bricks, level: f32, samples: usize) -> Self {
         // From a corner, the middles of its cells, faces and edges are next to it: what is next to both sides is the middle of
         // something that is crossed, and every cell around that is.
-        let beside = |side: bool| Self::of(values, |value| (value >= level) == side).doubled(samples).dilated();
-        beside(true).within(&beside(false)).dilated()
+        let beside = |side: bool| Self::of(values, |value| (value >= level) == side).doubled(samples).dilated(1);
+        beside(true).within(&beside(false)).dilated(1)
     }
 
     /// The samples whose values pass a test.
@@ -131,22 +136,28 @@ impl Mask {
         mask
     }
 
-    /// Every sample with one of the set among itself and its 26 neighbours.
-    pub fn dilated(&self) -> Self {
+    /// Every sample with one of the set no further away along any axis than so many samples.
+    pub fn dilated(&self, reach: usize) -> Self {
         let (n, words) = (self.samples, self.words);
         let mut within_planes = Self::empty(n);
-        within_planes.planes_mut().for_each(|(x, to)| {
-            let mut along = vec![0; to.len()];
-            along.chunks_exact_mut(words).zip(self.plane(x).chunks_exact(words)).for_each(|(to, from)| {
-                widen_row(to, from, n);
-            });
-            to.copy_from_slice(&along);
-            join_rows(to, &along, words);
-        });
+        within_planes.planes_mut().for_each_init(
+            || [vec![0; n * words], vec![0; words]],
+            |[along, wider], (x, to)| {
+                along.copy_from_slice(self.plane(x));
+                for row in along.chunks_exact_mut(words) {
+                    for _ in 0..reach {
+                        widen_row(wider, row, n);
+                        row.copy_from_slice(wider);
+                    }
+                }
+                to.copy_from_slice(along);
+                (1..=reach).for_each(|distance| join_rows(to, along, words, distance));
+            },
+        );
         let mut out = Self::empty(n);
         out.planes_mut().for_each(|(x, to)| {
             to.copy_from_slice(within_planes.plane(x));
-            within_planes.join_planes(to, x);
+            (1..=reach).for_each(|distance| within_planes.join_planes(to, x, distance));
         });
         out
     }
@@ -158,8 +169,8 @@ impl Mask {
         out.planes_mut().for_each(|(x, to)| {
             let own = self.plane(x);
             to.chunks_exact_mut(words).zip(own.chunks_exact(words)).for_each(|(to, from)| widen_row(to, from, n));
-            join_rows(to, own, words);
-            self.join_planes(to, x);
+            join_rows(to, own, words, 1);
+            self.join_planes(to, x, 1);
         });
         out
     }
@@ -170,27 +181,38 @@ impl Mask {
         &self.bits[x * plane..(x + 1) * plane]
     }
 
-    /// Adds what is in the planes before and behind one.
-    fn join_planes(&self, to: &mut [u64], x: usize) {
-        if x > 0 {
-            join(to, self.plane(x - 1));
+    /// Adds what is in the planes that lie so far before and behind one.
+    fn join_planes(&self, to: &mut [u64], x: usize, distance: usize) {
+        if x >= distance {
+            join(to, self.plane(x - distance));
         }
-        if x + 1 < self.samples {
-            join(to, self.plane(x + 1));
+        if x + distance < self.samples {
+            join(to, self.plane(x + distance));
         }
     }
 
     /// On a grid of twice the resolution (or one more), the samples whose coarse one is in the set.
     pub fn repeated(&self, samples: usize) -> Self {
+        self.spread(samples, 1, |bits| bits | bits << 1)
+    }
+
+    /// The set on a grid of twice the resolution: every second sample of `samples` along an edge.
+    pub fn doubled(&self, samples: usize) -> Self {
+        self.spread(samples, 2, |bits| bits)
+    }
+
+    /// On a grid of twice the resolution, of every so many planes and rows the coarse one's, its bits at every second place, and what a
+    /// function makes of them.
+    fn spread(&self, samples: usize, step: usize, bits: impl Fn(u64) -> u64 + Sync) -> Self {
         let mut out = Self::empty(samples);
         let words = out.words;
-        out.planes_mut().for_each(|(x, to)| {
-            for (y, to) in to.chunks_exact_mut(words).enumerate() {
+        out.planes_mut().filter(|(x, _)| x.is_multiple_of(step)).for_each(|(x, to)| {
+            for (y, to) in to.chunks_exact_mut(words).enumerate().step_by(step) {
                 let [x, y] = [x, y].map(|at| (at / 2).min(self.samples - 1));
                 let row = &self.bits[(x * self.samples + y) * self.words..][..self.words];
                 for (z, to) in to.iter_mut().enumerate() {
                     let half = row.get(z / 2).map_or(0, |word| word >> (32 * (z % 2)));
-                    *to = twice(half as u32);
+                    *to = bits(apart(half as u32));
                 }
                 end_row(to, samples);
             }
@@ -203,19 +225,14 @@ impl Mask {
         self.bits.par_iter().all(|word| *word == 0)
     }
 
-    /// The set on a grid of twice the resolution: every second sample of `samples` along an edge.
-    pub fn doubled(&self, samples: usize) -> Self {
-        let mut out = Self::empty(samples);
-        let words = out.words;
-        out.planes_mut().filter(|(x, _)| x % 2 == 0 && x / 2 < self.samples).for_each(|(x, to)| {
-            for y in (0..samples).step_by(2).filter(|y| y / 2 < self.samples) {
-                let row = &self.bits[(x / 2 * self.samples + y / 2) * self.words..][..self.words];
-                for z in bits_of(row).map(|z| 2 * z).filter(|z| *z < samples) {
-                    to[y * words + z / 64] |= 1 << (z % 64);
-                }
-            }
+    /// What is not in the set.
+    pub fn complement(mut self) -> Self {
+        let (n, words) = (self.samples, self.words);
+        self.bits.par_chunks_exact_mut(words).for_each(|row| {
+            row.iter_mut().for_each(|word| *word = !*word);
+            end_row(row, n);
         });
-        out
+        self
     }
 
     /// What is in this set but not in another.
@@ -239,12 +256,18 @@ impl Mask {
     /// The indices of the set, in order.
     pub fn indices(&self) -> Vec<u32> {
         let n = self.samples;
-        let of_plane = |(x, bits): (usize, &[u64])| -> Vec<u32> {
+        let planes = || self.bits.par_chunks(n * self.words);
+        let counts: Vec<usize> =
+            planes().map(|plane| plane.iter().map(|word| word.count_ones() as usize).sum()).collect();
+        let mut all = vec![0; counts.iter().sum()];
+        let mut rest = all.as_mut_slice();
+        let own = counts.iter().map(|count| rest.split_off_mut(..*count).unwrap_or_default());
+        let own: Vec<&mut [u32]> = own.collect();
+        planes().zip(own).enumerate().for_each(|(x, (plane, own))| {
             let row = |(y, row)| bits_of(row).map(move |z| ((x * n + y) * n + z) as u32);
-            bits.chunks_exact(self.words).enumerate().flat_map(row).collect()
-        };
-        let planes: Vec<_> = self.bits.par_chunks(n * self.words).enumerate().map(of_plane).collect();
-        planes.concat()
+            own.iter_mut().zip(plane.chunks_exact(self.words).enumerate().flat_map(row)).for_each(|(to, at)| *to = at);
+        });
+        all
     }
 }
 
@@ -268,11 +291,12 @@ fn end_row(row: &mut [u64], n: usize) {
     }
 }
 
-/// Adds to each row of a plane what is in the rows before and behind it.
-fn join_rows(to: &mut [u64], from: &[u64], words: usize) {
-    // All at once: they lie a row's words before and behind.
-    join(&mut to[words..], from);
-    join(to, &from[words..]);
+/// Adds to each row of a plane what is in the rows that lie so far before and behind it.
+fn join_rows(to: &mut [u64], from: &[u64], words: usize, distance: usize) {
+    // All at once: they lie so many rows' words before and behind.
+    let apart = (distance * words).min(to.len());
+    join(&mut to[apart..], from);
+    join(to, &from[apart..]);
 }
 
 /// Adds a set's words to another's, as many as both have.
@@ -280,8 +304,8 @@ fn join(to: &mut [u64], from: &[u64]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to |= from);
 }
 
-/// Each bit twice.
-fn twice(bits: u32) -> u64 {
+/// Bits at every second place.
+fn apart(bits: u32) -> u64 {
     let mut spread = u64::from(bits);
     for (shift, mask) in [
         (16, 0x0000_ffff_0000_ffff),
@@ -292,7 +316,7 @@ fn twice(bits: u32) -> u64 {
     ] {
         spread = (spread | spread << shift) & mask;
     }
-    spread | spread << 1
+    spread
 }
 
 /// The places of set bits.
@@ -306,6 +330,14 @@ fn bits_of(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::volume::axes::Axes;
+
+    /// Gives a sample a value.
+    fn set(values: &mut Bricks, [x, y, z]: [usize; 3], value: f32) {
+        let n = values.samples();
+        let axes = Axes::even([[0.0; 3], [1.0; 3]], n - 1);
+        values.set(&axes, &[((x * n + y) * n + z) as u32], &[1], &[value]);
+    }
 
     fn set_of(samples: usize, indices: &[usize]) -> Mask {
         let mut mask = Mask::empty(samples);
@@ -335,19 +367,21 @@ mod tests {
                     }
                 }
             }
-            let dilated = mask.dilated();
+            let dilated = mask.dilated(1);
             assert!(dilated.indices().into_iter().eq(expected));
             assert_eq!(dilated.clone().without(&mask).with(&mask), dilated);
+            assert_eq!(mask.dilated(2), dilated.dilated(1));
+            assert_eq!(mask.dilated(2 * samples).complement(), Mask::empty(samples));
         }
     }
 
     #[test]
     fn dilation_and_doubling_are_what_the_reference_does() {
         let mut mask = set_of(5, &[62]);
-        assert_eq!(mask.dilated().indices().len(), 27);
+        assert_eq!(mask.dilated(1).indices().len(), 27);
         assert_eq!(mask.dilated_by_faces().indices(), [37, 57, 61, 62, 63, 67, 87]);
         mask = mask.with(&set_of(5, &[0]));
-        assert_eq!(mask.dilated().indices().len(), 27 + 8 - 1);
+        assert_eq!(mask.dilated(1).indices().len(), 27 + 8 - 1);
         assert_eq!(mask.doubled(9).indices(), [0, 4 * 81 + 4 * 9 + 4]);
         let repeated = |at: [u32; 3]| (0..8).map(move |i| [0, 1, 2].map(|axis| 2 * at[axis] + (i >> (2 - axis) & 1)));
         for samples in [9, 10] {
@@ -367,7 +401,7 @@ mod tests {
         for (coarse, samples) in [(6, 11), (6, 12), (65, 129)] {
             let mut values = Bricks::uniform(coarse, -1.0);
             for place in [[2, 3, 3], [coarse - 1; 3]] {
-                values.set(place, 0.0);
+                set(&mut values, place, 0.0);
             }
             let crossed = Mask::in_crossed_cells(&values, 0.0, samples);
             let mut expected = std::collections::BTreeSet::new();
@@ -390,17 +424,17 @@ mod tests {
         let samples = 6;
         let mut values = Bricks::uniform(samples, 5.0);
         let places = || (0..216).map(|i| [i / 36, i / 6 % 6, i % 6]);
-        places().filter(|[x, _, _]| *x < 3).for_each(|place| values.set(place, -5.0));
+        places().filter(|[x, _, _]| *x < 3).for_each(|place| set(&mut values, place, -5.0));
         let mask = Mask::near_surface(&values, 0.0);
         assert!(mask.indices().iter().copied().eq(72..144));
         // The band, and a level other than 0.
-        values.set([0; 3], 4.2);
+        set(&mut values, [0; 3], 4.2);
         let indices = Mask::near_surface(&values, 4.0).indices();
         assert!(indices.contains(&0) && indices.contains(&1) && !indices.contains(&5));
         // What was not asked is no surface.
         places().for_each(|place| {
             if values.value(place) > 0.0 {
-                values.set(place, f32::NAN);
+                set(&mut values, place, f32::NAN);
             }
         });
         assert!(Mask::near_surface(&values, 0.0).indices().is_empty());

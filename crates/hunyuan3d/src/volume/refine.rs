@@ -2,10 +2,13 @@
 
 use rayon::prelude::*;
 
+use super::ask::Batch;
 use super::axes::Axes;
 
 /// Groups along an edge of the box around a level's queries.
 const GROUPS: usize = 6;
+/// Groups of the whole box: a byte's worth of numbers.
+const ALL: usize = GROUPS * GROUPS * GROUPS;
 
 /// How many keys FlashVDM keeps of `tokens`.
 pub fn flash_key_count(tokens: usize) -> usize {
@@ -18,7 +21,10 @@ pub fn flash_key_count(tokens: usize) -> usize {
 
 /// A level's queries by the cells of a coarse grid over the box that they fill.
 pub struct Groups {
-    groups: Vec<Vec<u32>>,
+    /// Group behind group.
+    indices: Vec<u32>,
+    /// How many each has; none is empty.
+    sizes: Vec<usize>,
 }
 
 impl Groups {
@@ -48,34 +54,53 @@ impl Groups {
             (0..axes.samples()).map(|place| (weight * cell(place)) as u8).collect()
         };
         let tables: [Vec<u8>; 3] = std::array::from_fn(table);
-        let group = |index: u32| -> usize {
+        let group = |index: u32| -> u8 {
             let place = axes.place(index);
-            (0..3).map(|axis| usize::from(tables[axis][place[axis] as usize])).sum()
+            (0..3).map(|axis| tables[axis][place[axis] as usize]).sum()
         };
-        let pieces: Vec<Vec<Vec<u32>>> = indices
+        // First how many each piece has of each group, then each at its place.
+        let pieces: Vec<(Vec<u8>, [usize; ALL])> = indices
             .par_chunks(PIECE)
             .map(|piece| {
-                let mut groups = vec![Vec::new(); GROUPS * GROUPS * GROUPS];
-                piece.iter().for_each(|index| groups[group(*index)].push(*index));
-                groups
+                let numbers: Vec<u8> = piece.iter().map(|index| group(*index)).collect();
+                let mut counts = [0; ALL];
+                numbers.iter().for_each(|number| counts[usize::from(*number)] += 1);
+                (numbers, counts)
             })
             .collect();
-        let mut groups: Vec<Vec<u32>> = (0..GROUPS * GROUPS * GROUPS)
-            .into_par_iter()
-            .map(|group| pieces.iter().flat_map(|piece| &piece[group]).copied().collect())
-            .collect();
-        groups.retain(|group| !group.is_empty());
-        Self { groups }
+        let mut sorted = vec![0; indices.len()];
+        let mut rest = sorted.as_mut_slice();
+        let mut places: Vec<Vec<_>> = pieces.iter().map(|_| Vec::with_capacity(ALL)).collect();
+        for group in 0..ALL {
+            for ((_, counts), places) in pieces.iter().zip(&mut places) {
+                places.push(rest.split_off_mut(..counts[group]).unwrap_or_default().iter_mut());
+            }
+        }
+        indices.par_chunks(PIECE).zip(&pieces).zip(places).for_each(|((piece, (numbers, _)), mut places)| {
+            for (index, number) in piece.iter().zip(numbers) {
+                if let Some(place) = places[usize::from(*number)].next() {
+                    *place = *index;
+                }
+            }
+        });
+        let size = |group: usize| pieces.iter().map(|(_, counts)| counts[group]).sum();
+        Self { indices: sorted, sizes: (0..ALL).map(size).filter(|size| *size > 0).collect() }
     }
 
-    /// The groups that hold any, as many at a time as have about `queries` queries together.
-    pub fn batches(&self, queries: usize) -> impl Iterator<Item = &[Vec<u32>]> {
+    /// The groups, as many at a time as have about `queries` queries together.
+    pub fn batches(&self, queries: usize) -> impl Iterator<Item = Batch> {
         let mut together = 0;
-        self.groups.chunk_by(move |group, _| {
-            together += group.len();
+        let batches = self.sizes.chunk_by(move |size, _| {
+            together += size;
             let more = together < queries;
             together = if more { together } else { 0 };
             more
+        });
+        let mut rest = self.indices.as_slice();
+        batches.map(move |sizes| {
+            let (own, others) = rest.split_at(sizes.iter().sum());
+            rest = others;
+            Batch { indices: own.to_vec(), groups: sizes.to_vec() }
         })
     }
 }
@@ -89,15 +114,24 @@ mod tests {
         let indices: Vec<u32> = (0..1000).filter(|i| i % 3 != 0).collect();
         let axes = Axes::even([[0.0; 3], [9.0; 3]], 9);
         let groups = Groups::of(&indices, &axes);
-        let mut all: Vec<u32> = groups.groups.iter().flatten().copied().collect();
-        assert!(groups.groups.iter().all(|group| group.is_sorted()) && groups.groups.len() > 100);
+        let mut rest = groups.indices.as_slice();
+        let of_group = |size: &usize| rest.split_off(..*size).unwrap();
+        let each: Vec<&[u32]> = groups.sizes.iter().map(of_group).collect();
+        assert!(each.iter().all(|group| group.is_sorted() && !group.is_empty()) && each.len() > 100);
+        let mut all = each.concat();
         all.sort_unstable();
         assert_eq!(all, indices);
+        // Each group's samples are in one cell of the coarse grid.
+        let cell = |index: &u32| axes.place(*index).map(|at| (at as f32 / 9.0 * 5.999) as u32);
+        assert!(each.iter().all(|group| group.iter().all(|index| cell(index) == cell(&group[0]))));
         let batches: Vec<_> = groups.batches(100).collect();
-        assert_eq!(batches.concat(), groups.groups);
-        let sizes = batches.iter().map(|batch| batch.iter().map(Vec::len).sum::<usize>());
+        let indices = batches.iter().flat_map(|batch| &batch.indices).copied();
+        assert!(indices.eq(groups.indices.iter().copied()));
+        assert!(batches.iter().flat_map(|batch| &batch.groups).eq(&groups.sizes));
+        assert!(batches.iter().all(|batch| batch.groups.iter().sum::<usize>() == batch.indices.len()));
+        let sizes = batches.iter().map(|batch| batch.indices.len());
         assert!(batches.len() > 3 && sizes.rev().skip(1).all(|size| (100..200).contains(&size)));
         // A flat set has no extent along an axis.
-        assert_eq!(Groups::of(&[5, 6], &axes).groups.iter().map(Vec::len).sum::<usize>(), 2);
+        assert_eq!(Groups::of(&[5, 6], &axes).indices.len(), 2);
     }
 }
