@@ -80,7 +80,6 @@ async fn what_is_removed_in_the_background_is_removed_before_the_end() {
         stream: subjects::STREAM_WORK.to_owned(),
         consumer: Stage::Infer.name().to_owned(),
         concurrency: 1,
-        ack_wait: Duration::from_secs(30),
         grace: Duration::from_secs(30),
     };
     let handler = Tidy { bus: bus.clone(), object: object.clone(), stop: stop.clone() };

@@ -5,7 +5,8 @@
 //! whoever meets an ended job again looks whether its event is there, and says it where it is not.
 
 use orfeas_contract::{
-    ArtifactRef, Event, EventKind, JobId, JobRecord, Options, Source, State, Timestamp, TraceParent, subjects,
+    ArtifactRef, Event, EventKind, JobId, JobRecord, Options, Source, State, Timestamp, TraceParent, WorkCommon,
+    subjects,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,7 @@ pub async fn accept(
         // The stream's own duplicate window forgets after a restart and after ten minutes; this does not.
         let key = sha256_hex(id.as_bytes());
         let request = Request { job: job.clone(), source: source.clone() };
-        match kv::update(bus, BUCKET_REQUESTS, &key, &request, 0).await {
+        match kv::create(bus, BUCKET_REQUESTS, &key, &request).await {
             Ok(_) => {}
             Err(error) if error.kind() == BusErrorKind::Conflict => {
                 let earlier: Option<Entry<Request>> = kv::get(bus, BUCKET_REQUESTS, &key).await?;
@@ -67,7 +68,7 @@ pub async fn accept(
         }
     }
     let record = JobRecord::accepted(job.clone(), source.clone(), options.clone(), orfeas_contract::now());
-    match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &record, 0).await {
+    match kv::create(bus, subjects::BUCKET_JOBS, job.as_str(), &record).await {
         Ok(_) => Ok(Acceptance::Ours),
         Err(error) if error.kind() == BusErrorKind::Conflict => match get(bus, job).await? {
             Some(entry) if entry.value.source != *source => Ok(Acceptance::Repetition),
@@ -75,10 +76,35 @@ pub async fn accept(
                 Some(outcome) => events::publish_missing(bus, &outcome, None).await.map(|_| Acceptance::Ended),
                 None => Ok(Acceptance::Ours),
             },
-            None => Err(BusError::caused(BusErrorKind::Unreachable, format!("the record of {job} vanished"), error)),
+            None => accept_again(bus, &record, error).await,
         },
         Err(error) => Err(error),
     }
+}
+
+/// Takes a job in whose record somebody deleted. One that has ended stays so: its id is spent.
+async fn accept_again(bus: &Bus, record: &JobRecord, error: BusError) -> Result<Acceptance, BusError> {
+    if ended_with(bus, &record.job).await?.is_some() {
+        return Ok(Acceptance::Ended);
+    }
+    match kv::create(bus, subjects::BUCKET_JOBS, record.job.as_str(), record).await {
+        Ok(_) => Ok(Acceptance::Ours),
+        // It is there after all: a server of several was behind.
+        Err(conflict) if conflict.kind() == BusErrorKind::Conflict => {
+            Err(BusError::caused(BusErrorKind::Unreachable, format!("the record of {} vanished", record.job), error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The event that a job ended with, as the stream of events has it.
+async fn ended_with(bus: &Bus, job: &JobId) -> Result<Option<Event>, BusError> {
+    for kind in EventKind::ALL.into_iter().filter(|kind| kind.terminal_state().is_some()) {
+        if let Some(event) = events::find(bus, kind, job).await? {
+            return Ok(Some(event));
+        }
+    }
+    Ok(None)
 }
 
 /// The record of a job, or none.
@@ -110,18 +136,35 @@ pub async fn waiting_since(bus: &Bus) -> Result<Option<Timestamp>, BusError> {
 
 /// Notes that a stage begins (or begins again) with a job, unless the job has ended.
 ///
+/// A job that waited until its record had aged, or that others had pushed it out, is worked on all the same: what the stage needs is in its
+/// message, and the record is made anew.
+///
 /// # Errors
-/// [`BusErrorKind::NotFound`] where the job has no record: it aged out, or was never taken in.
-pub async fn begin(bus: &Bus, job: &JobId, state: State, attempt: u64) -> Result<Admission, BusError> {
+/// [`BusErrorKind::Damaged`] where its record is none of ours.
+pub async fn begin(bus: &Bus, work: &WorkCommon, state: State, attempt: u64) -> Result<Admission, BusError> {
+    let job = &work.job;
     loop {
-        let entry = get(bus, job).await?;
-        let entry = entry.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("job {job} has no record")))?;
-        if let Some(outcome) = &entry.value.outcome {
-            events::publish_missing(bus, outcome, None).await?;
-            return Ok(Admission::Ended);
-        }
-        let begun = entry.value.at(state, attempt, orfeas_contract::now());
-        match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &begun, entry.revision).await {
+        let now = orfeas_contract::now();
+        let noted = match get(bus, job).await? {
+            Some(Entry { value: JobRecord { outcome: Some(outcome), .. }, .. }) => {
+                events::publish_missing(bus, &outcome, None).await?;
+                return Ok(Admission::Ended);
+            }
+            Some(entry) => {
+                let begun = entry.value.at(state, attempt, now);
+                kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &begun, entry.revision).await
+            }
+            None if ended_with(bus, job).await?.is_some() => return Ok(Admission::Ended),
+            None => {
+                tracing::warn!(%job, "its record is gone; going on with a new one");
+                // Which message it came from, nobody knows any more.
+                let stored_nanos = i64::try_from(work.submitted.unix_timestamp_nanos()).unwrap_or(i64::MAX);
+                let source = Source { sequence: 0, stored_nanos };
+                let accepted = JobRecord::accepted(job.clone(), source, work.options.clone(), now);
+                kv::create(bus, subjects::BUCKET_JOBS, job.as_str(), &accepted.at(state, attempt, now)).await
+            }
+        };
+        match noted {
             Ok(_) => return Ok(Admission::Go),
             Err(error) if error.kind() == BusErrorKind::Conflict => {}
             Err(error) => return Err(error),
@@ -155,18 +198,23 @@ pub async fn note_checkpoint(
     }
 }
 
-/// Ends a job with a terminal event, unless it has ended already; gives the event that it ended with.
+/// Ends a job with a terminal event, unless it has ended already; gives the event that it ended with. Where the job has no record, the
+/// stream of events alone says whether it has: its client hears of its end in any case.
 ///
 /// # Errors
-/// [`BusErrorKind::NotFound`] where the job has no record, [`BusErrorKind::Refused`] for an event that ends nothing.
+/// [`BusErrorKind::Refused`] for an event that ends nothing.
 pub async fn finish(bus: &Bus, event: Event, trace: Option<&TraceParent>) -> Result<Event, BusError> {
     let job = event.job.clone();
     let state = event.kind().terminal_state().ok_or_else(|| {
         BusError::new(BusErrorKind::Refused, format!("a {} event does not end job {job}", event.kind()))
     })?;
     loop {
-        let entry = get(bus, &job).await?;
-        let entry = entry.ok_or_else(|| BusError::new(BusErrorKind::NotFound, format!("job {job} has no record")))?;
+        let Some(entry) = get(bus, &job).await? else {
+            return match ended_with(bus, &job).await? {
+                Some(there) => Ok(there),
+                None => events::publish_once(bus, &event, trace).await,
+            };
+        };
         if let Some(outcome) = &entry.value.outcome {
             return events::publish_missing(bus, outcome, trace).await;
         }

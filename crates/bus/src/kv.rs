@@ -68,7 +68,24 @@ pub async fn get<T: DeserializeOwned>(bus: &Bus, bucket: &str, key: &str) -> Res
     Ok(Some(Entry { value, revision: stored.sequence }))
 }
 
-/// Sets a key that stands at `revision` (0: not there yet); gives the new revision.
+/// Sets a key that is not there yet, or was deleted; gives its revision.
+///
+/// # Errors
+/// [`BusErrorKind::Conflict`] where it is there.
+pub async fn create<T: serde::Serialize>(bus: &Bus, bucket: &str, key: &str, value: &T) -> Result<u64, BusError> {
+    match update(bus, bucket, key, value, 0).await {
+        Err(error) if error.kind() == BusErrorKind::Conflict => {
+            match bus.last_of(&format!("KV_{bucket}"), &subject(bucket, key)).await? {
+                // A delete marker stands where the value stood.
+                Some(marker) if marker.payload.is_empty() => update(bus, bucket, key, value, marker.sequence).await,
+                _ => Err(error),
+            }
+        }
+        created => created,
+    }
+}
+
+/// Sets a key that stands at `revision`; gives the new revision.
 ///
 /// # Errors
 /// [`BusErrorKind::Conflict`] where it stands elsewhere.

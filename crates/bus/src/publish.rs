@@ -25,6 +25,13 @@ pub(crate) enum Guard<'a> {
     MessageId(&'a str),
     /// The last sequence of the subject: 0 where nothing may be there yet.
     LastSequence(u64),
+    /// The last sequence of another subject of the stream.
+    LastSequenceOf {
+        /// That subject.
+        subject: &'a str,
+        /// Its last sequence.
+        sequence: u64,
+    },
     /// Repeating does no harm.
     None,
 }
@@ -52,6 +59,9 @@ impl Bus {
             message = match guard {
                 Guard::MessageId(id) => message.message_id(id),
                 Guard::LastSequence(sequence) => message.expected_last_subject_sequence(sequence),
+                Guard::LastSequenceOf { subject, sequence } => message
+                    .expected_last_subject_sequence(sequence)
+                    .header("Nats-Expected-Last-Subject-Sequence-Subject", subject),
                 Guard::None => message,
             };
             connects.borrow_and_update();

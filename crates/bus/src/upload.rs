@@ -24,6 +24,8 @@ pub struct Upload {
     digest: Sha256,
     size: u64,
     chunks: u64,
+    /// The last chunk's sequence in the bucket's stream.
+    last: u64,
     finished: bool,
 }
 
@@ -40,6 +42,7 @@ impl Upload {
             digest: Sha256::new(),
             size: 0,
             chunks: 0,
+            last: 0,
             finished: false,
         }
     }
@@ -47,7 +50,8 @@ impl Upload {
     /// Appends bytes.
     ///
     /// # Errors
-    /// [`BusErrorKind::Full`] where the bucket stayed full for longer than a command's patience.
+    /// [`BusErrorKind::Full`] where the bucket stayed full for longer than a command's patience, [`BusErrorKind::Damaged`]
+    /// where somebody has taken away what was stored before: bytes that wait long for room look like bytes that nobody needs.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), BusError> {
         while self.held.len() + bytes.len() >= CHUNK {
             let part = bytes.split_to(CHUNK - self.held.len());
@@ -89,7 +93,9 @@ impl Upload {
         rollup.insert("Nats-Rollup", "sub");
         let label = format!("describing {}/{}", self.bucket, self.name);
         let meta = serde_json::to_vec(&info).map_err(|error| BusError::caused(BusErrorKind::Refused, label, error))?;
-        self.bus.publish(&meta_subject(&self.bucket, &self.name), &rollup, meta.into(), Guard::None).await?;
+        let (subject, chunks) = (meta_subject(&self.bucket, &self.name), self.chunk_subject());
+        let guard = Guard::LastSequenceOf { subject: &chunks, sequence: self.last };
+        self.bus.publish(&subject, &rollup, meta.into(), guard).await.map_err(|error| self.taken_away(error))?;
         self.finished = true;
         Ok(ArtifactRef {
             bucket: self.bucket.clone(),
@@ -105,12 +111,32 @@ impl Upload {
 
     async fn send(&mut self, chunk: Bytes) -> Result<(), BusError> {
         self.digest.update(&chunk);
-        // One stream, one connection: chunks in order. Each is awaited; a repeat after a lost answer could otherwise
-        // store a chunk twice, so repeats carry the chunk's own message id.
-        let id = format!("{}.{}", self.nuid, self.size);
         self.size += chunk.len() as u64;
         self.chunks += 1;
-        self.bus.publish(&self.chunk_subject(), &HeaderMap::new(), chunk, Guard::MessageId(&id)).await.map(|_| ())
+        // Each after the one before it, which so is still there. A message id would not do: the server asks where the subject stands
+        // before it looks for repetitions.
+        let (subject, guard) = (self.chunk_subject(), Guard::LastSequence(self.last));
+        self.last = match self.bus.publish(&subject, &HeaderMap::new(), chunk.clone(), guard).await {
+            Err(error) if error.kind() == BusErrorKind::Conflict => {
+                // Perhaps this very chunk, whose answer was lost.
+                let last = self.bus.last_of(&format!("OBJ_{}", self.bucket), &subject).await?;
+                let ours = last.filter(|last| last.sequence > self.last && last.payload == chunk);
+                ours.map(|last| last.sequence).ok_or_else(|| self.taken_away(error))?
+            }
+            stored => stored?,
+        };
+        Ok(())
+    }
+
+    /// Where the chunks before are not what they were, no description may say that the object is whole.
+    fn taken_away(&self, error: BusError) -> BusError {
+        match error.kind() {
+            BusErrorKind::Conflict => {
+                let what = format!("the bytes of {}/{} were taken away while it was stored", self.bucket, self.name);
+                BusError::caused(BusErrorKind::Damaged, what, error)
+            }
+            _ => error,
+        }
     }
 }
 

@@ -81,11 +81,13 @@ pub struct Queue {
     pub consumer: String,
     /// Messages in hand at most.
     pub concurrency: usize,
-    /// How long the consumer lets a worker be silent.
-    pub ack_wait: Duration,
     /// How long work in hand may go on after a stop was asked for.
     pub grace: Duration,
 }
+
+/// From this attempt on a message is worked on alone. Those before may have died of it, and whatever was in hand beside it lost an attempt
+/// each time; so nothing else is lost to it any more, nor can it be lost to something else.
+const ALONE_FROM: u64 = 3;
 
 /// The delay before a message is tried again: 1 s, 2 s, 4 s, … at most 30 s.
 #[must_use]
@@ -102,18 +104,39 @@ pub async fn run<H: Handler>(bus: Bus, queue: Queue, handler: Arc<H>, stop: Canc
     let tasks = TaskTracker::new();
     let abandon = CancellationToken::new();
     let mut puller = Puller { bus: &bus, queue: &queue, consumer: None };
+    // Kept by a message that is worked on alone: no other is taken until it is done with.
+    let gate = Arc::new(Semaphore::new(1));
     loop {
         let next = async {
             handler.ready().await;
-            // The semaphore is never closed.
+            // The semaphores are never closed. The gate first: whoever keeps it waits for every slot.
+            let gate = gate.clone().acquire_owned().await.ok()?;
             let slot = slots.clone().acquire_owned().await.ok()?;
-            Some((slot, puller.next().await))
+            Some((gate, slot, puller.next().await))
         };
-        let Some(Some((slot, message))) = stop.run_until_cancelled(next).await else { break };
-        let (bus, queue, handler, abandon) = (bus.clone(), queue.clone(), handler.clone(), abandon.clone());
+        let Some(Some((gate, slot, (message, ack_wait)))) = stop.run_until_cancelled(next).await else { break };
+        let delivery = match describe(&message) {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                tracing::error!(consumer = queue.consumer, %error, "a message without delivery facts");
+                continue;
+            }
+        };
+        let alone = (delivery.attempt >= ALONE_FROM).then(|| (gate, slots.clone(), queue.concurrency - 1));
+        let (bus, handler, abandon) = (bus.clone(), handler.clone(), abandon.clone());
         tasks.spawn(async move {
-            settle(&bus, &queue, &*handler, message, &abandon).await;
-            drop(slot);
+            let _slot = slot;
+            let attempt = async {
+                let alone = match alone {
+                    // Those in hand end first; the message is kept alive meanwhile.
+                    Some((gate, slots, others)) => Some((gate, slots.acquire_many_owned(others as u32).await)),
+                    None => None,
+                };
+                let outcome = handler.handle(delivery.clone()).await;
+                drop(alone);
+                outcome
+            };
+            settle(&bus, &message, &delivery, ack_wait / 3, attempt, &abandon).await;
         });
     }
     tasks.close();
@@ -135,8 +158,9 @@ struct Puller<'a> {
 }
 
 impl Puller<'_> {
-    /// Waits for exactly one message, however long, and through every kind of trouble.
-    async fn next(&mut self) -> jetstream::Message {
+    /// Waits for exactly one message, however long, and through every kind of trouble. With it comes how long its consumer lets a worker be
+    /// silent, as the server has it: the service's own setting may be another until the topology is applied.
+    async fn next(&mut self) -> (jetstream::Message, Duration) {
         let mut troubles = 0u32;
         loop {
             match self.pull_one().await {
@@ -157,7 +181,7 @@ impl Puller<'_> {
 
     /// One pull for one message; none when the pull ran out. The pull's stream is dropped at once: kept open it would
     /// ask for the next message while this one is worked on, and hold it.
-    async fn pull_one(&mut self) -> Result<Option<jetstream::Message>, BusError> {
+    async fn pull_one(&mut self) -> Result<Option<(jetstream::Message, Duration)>, BusError> {
         let consumer = match &self.consumer {
             Some(consumer) => consumer,
             None => {
@@ -168,11 +192,12 @@ impl Puller<'_> {
                 self.consumer.insert(consumer)
             }
         };
+        let ack_wait = consumer.cached_info().config.ack_wait;
         let pull = consumer.stream().max_messages_per_batch(1).expires(PULL_EXPIRES).heartbeat(PULL_HEARTBEAT);
         let mut messages = pull.messages().await.map_err(|error| trouble(self.queue, error))?;
         while let Some(message) = messages.next().await {
             match message {
-                Ok(message) => return Ok(Some(message)),
+                Ok(message) => return Ok(Some((message, ack_wait))),
                 // The server may be restarting: the stream finds it again.
                 Err(error) if error.kind() == MessagesErrorKind::MissingHeartbeat => {}
                 Err(error) => return Err(trouble(self.queue, error)),
@@ -186,28 +211,22 @@ fn trouble(queue: &Queue, error: impl Into<Box<dyn std::error::Error + Send + Sy
     BusError::caused(BusErrorKind::Unreachable, format!("{}/{}", queue.stream, queue.consumer), error)
 }
 
-async fn settle<H: Handler>(
+/// Keeps a message alive while it is worked on, and settles it by what became of it.
+async fn settle(
     bus: &Bus,
-    queue: &Queue,
-    handler: &H,
-    message: jetstream::Message,
+    message: &jetstream::Message,
+    delivery: &Delivery,
+    keep_alive_every: Duration,
+    work: impl Future<Output = Outcome>,
     abandon: &CancellationToken,
 ) {
-    let delivery = match describe(&message) {
-        Ok(delivery) => delivery,
-        Err(error) => {
-            tracing::error!(consumer = queue.consumer, %error, "a message without delivery facts");
-            return;
-        }
-    };
-    let (subject, sequence, attempt) = (delivery.subject.clone(), delivery.sequence, delivery.attempt);
-    let work = AssertUnwindSafe(handler.handle(delivery)).catch_unwind();
+    let Delivery { subject, sequence, attempt, .. } = delivery;
     let outcome = tokio::select! {
-        outcome = work => outcome.unwrap_or_else(|_| Outcome::Retry {
-            after: retry_delay(attempt),
+        outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|_| Outcome::Retry {
+            after: retry_delay(*attempt),
             why: "the worker panicked".into(),
         }),
-        outcome = keep_alive(&message, queue.ack_wait / 3) => outcome,
+        outcome = keep_alive(message, keep_alive_every) => outcome,
         () = abandon.cancelled() => Outcome::Retry { after: Duration::ZERO, why: "the service stops".into() },
     };
     let acknowledged = match &outcome {

@@ -181,10 +181,6 @@ impl<W: StageWork> StageHandler<W> {
         match self.admitted(job, task, delivery).await {
             Ok(Admission::Go) => {}
             Ok(Admission::Ended) => return (Counted::Dropped, Outcome::Done),
-            Err(error) if error.kind() == BusErrorKind::NotFound => {
-                tracing::warn!(job = %job.id, %error, "dropped");
-                return (Counted::Dropped, Outcome::Done);
-            }
             Err(error) => return later(delivery, &error),
         }
         // Looked at before the payload is: whoever died over it the times before would die again.
@@ -266,12 +262,16 @@ impl<W: StageWork> StageHandler<W> {
         }
     }
 
-    /// A message that no service of ours wrote, or that another version did.
+    /// A message that no service of ours wrote, or that another version did: while one is put in the place of the other, a replica of the
+    /// new one may get it the next time.
     async fn unreadable(&self, id: Option<JobId>, failure: Failure, delivery: &Delivery) -> (Counted, Outcome) {
         let Some(id) = id else {
             tracing::error!(subject = delivery.subject, reason = failure.message, "dropped: it names no job");
             return (Counted::Dropped, Outcome::Done);
         };
+        if delivery.attempt < self.max_attempts {
+            return (Counted::Retry, Outcome::Retry { after: retry_delay(delivery.attempt), why: failure.message });
+        }
         let job = Job { id, trace: None, timings: Timings::default(), sequence: None, submitted: None };
         self.fail(&job, failure, delivery).await
     }
@@ -295,13 +295,7 @@ pub(crate) async fn fail(bus: &Bus, job: &Job, failure: Failure, delivery: &Deli
     let attempts = delivery.attempt.saturating_sub(spent);
     let event =
         Event::failed(job.id.clone(), orfeas_contract::now(), failure, attempts.max(1), job.sequence, job.timings);
-    match jobs::finish(bus, event, job.trace.as_ref()).await {
-        Err(error) if error.kind() == BusErrorKind::NotFound => {
-            tracing::warn!(job = %job.id, "failed, but there is no record of it");
-            Ok(())
-        }
-        other => other.map(drop),
-    }
+    jobs::finish(bus, event, job.trace.as_ref()).await.map(drop)
 }
 
 /// How long a server in trouble is left alone: not as long as a job that failed.

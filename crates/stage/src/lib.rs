@@ -55,13 +55,7 @@ pub async fn run<W: StageWork>(
 /// The queue of a consumer, with the deployment's times.
 #[must_use]
 pub fn queue(common: &CommonConfig, stream: &str, consumer: &str, concurrency: usize) -> work::Queue {
-    work::Queue {
-        stream: stream.to_owned(),
-        consumer: consumer.to_owned(),
-        concurrency,
-        ack_wait: common.work.ack_wait,
-        grace: common.shutdown_grace,
-    }
+    work::Queue { stream: stream.to_owned(), consumer: consumer.to_owned(), concurrency, grace: common.shutdown_grace }
 }
 
 fn stream_of(stage: Stage) -> &'static str {

@@ -36,8 +36,8 @@ impl StageWork for Finish {
         read_work(Self::STAGE, delivery)
     }
 
-    async fn admit(&self, job: &Job, _: &ExportWork, delivery: &Delivery) -> Result<Admission, BusError> {
-        jobs::begin(&self.bus, &job.id, State::Exporting, delivery.attempt).await
+    async fn admit(&self, _: &Job, work: &ExportWork, delivery: &Delivery) -> Result<Admission, BusError> {
+        jobs::begin(&self.bus, &work.common, State::Exporting, delivery.attempt).await
     }
 
     async fn work(

@@ -53,8 +53,8 @@ impl StageWork for Generate {
         read_work(Self::STAGE, delivery)
     }
 
-    async fn admit(&self, job: &Job, _: &InferWork, delivery: &Delivery) -> Result<Admission, BusError> {
-        jobs::begin(&self.bus, &job.id, State::Inferring, delivery.attempt).await
+    async fn admit(&self, _: &Job, work: &InferWork, delivery: &Delivery) -> Result<Admission, BusError> {
+        jobs::begin(&self.bus, &work.common, State::Inferring, delivery.attempt).await
     }
 
     async fn work(
@@ -206,12 +206,13 @@ impl Generate {
             WorkCommon { queued: orfeas_contract::now(), timings: generated.timings, ..work.common.clone() };
         common.options.floaters = common.options.floaters.or(self.device.floaters());
         let next = ExportWork { common, field: generated.field, provenance: generated.provenance };
-        client::queue(&self.bus, Stage::Export, &job.id, &next).await?;
-        // The event carries on from here: whatever comes again needs the picture no more.
-        objects::discard(&self.bus, &work.picture);
+        // The event carries on from here: whatever comes again needs latents and picture no more. The record's note goes before the
+        // next stage can end the job, for then it stays as it is.
         if self.checkpoint_every > 0 {
             resume::forget(&self.bus, &job.id).await;
         }
+        client::queue(&self.bus, Stage::Export, &job.id, &next).await?;
+        objects::discard(&self.bus, &work.picture);
         Ok(Worked::Done)
     }
 }

@@ -118,8 +118,9 @@ impl Keeper {
 
     /// The checkpoint in the bucket; its revision is kept even where its content is of no use.
     async fn read(&mut self) -> Result<Option<Checkpoint>, BusError> {
-        let Some(entry) = kv::get::<Value>(&self.bus, BUCKET_METRICS, KEY).await? else { return Ok(None) };
-        self.revision = entry.revision;
+        let entry = kv::get::<Value>(&self.bus, BUCKET_METRICS, KEY).await?;
+        self.revision = entry.as_ref().map_or(0, |entry| entry.revision);
+        let Some(entry) = entry else { return Ok(None) };
         match serde_json::from_value(entry.value) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(error) => {
@@ -190,7 +191,10 @@ impl Keeper {
     }
 
     async fn put(&mut self, checkpoint: &Checkpoint) -> Result<(), BusError> {
-        self.revision = kv::update(&self.bus, BUCKET_METRICS, KEY, checkpoint, self.revision).await?;
+        self.revision = match self.revision {
+            0 => kv::create(&self.bus, BUCKET_METRICS, KEY, checkpoint).await?,
+            revision => kv::update(&self.bus, BUCKET_METRICS, KEY, checkpoint, revision).await?,
+        };
         self.put_done(checkpoint.position);
         Ok(())
     }
