@@ -97,7 +97,7 @@ impl PrivateServer {
 
     /// The server writes a file with its ports once it listens.
     async fn wait(&mut self, folder: &Path) -> Result<String, Exit> {
-        for _ in 0..1500 {
+        for _ in 0..6000 {
             if let Some(file) = port_files(folder)?.pop()
                 && let Ok(text) = std::fs::read_to_string(file)
                 && let Ok(ports) = serde_json::from_str::<serde_json::Value>(&text)

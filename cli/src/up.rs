@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use orfeas_bus::Bus;
 use orfeas_service::config::{
-    ClientConfig, ExportConfig, HttpConfig, InferConfig, IngestConfig, MetricsConfig, Service, ServiceConfig, Sources,
+    ClientConfig, ConfigErrors, ExportConfig, HttpConfig, InferConfig, IngestConfig, MetricsConfig, Service,
+    ServiceConfig, Sources,
 };
 use orfeas_service::trace::Tracer;
 use orfeas_service::{Context, Shutdown, telemetry};
@@ -116,14 +117,19 @@ impl Services {
             Some(url) => sources.with("nats_url", url),
             None => sources,
         };
-        let client = ClientConfig::load(&sources).map_err(Exit::usage)?;
-        telemetry::init(&client.log);
         let infer_sources =
             infer.iter().fold(sources.clone(), |sources, (setting, value)| sources.with(setting, value.as_str()));
-        let ingest = load::<IngestConfig>(&sources)?;
-        let infer = load::<InferConfig>(&infer_sources)?;
-        let export = load::<ExportConfig>(&sources)?;
-        let metrics = load::<MetricsConfig>(&sources)?;
+        let client = ClientConfig::load(&sources);
+        let (ingest, infer) = (IngestConfig::load(&sources), InferConfig::load(&infer_sources));
+        let (export, metrics) = (ExportConfig::load(&sources), MetricsConfig::load(&sources));
+        let (client, ingest, infer, export, metrics) = match (client, ingest, infer, export, metrics) {
+            (Ok(client), Ok(ingest), Ok(infer), Ok(export), Ok(metrics)) => (client, ingest, infer, export, metrics),
+            (client, ingest, infer, export, metrics) => {
+                let mistakes = [client.err(), ingest.err(), infer.err(), export.err(), metrics.err()];
+                return Err(Exit::usage(ConfigErrors::of_all(mistakes.into_iter().flatten())));
+            }
+        };
+        telemetry::init(&client.log);
         let bus = Bus::connect(&orfeas_stage::connection(&client.nats, "up", false)).await?;
         topology(&client).apply(&bus).await?;
         let url = client.nats.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -202,8 +208,4 @@ fn ended_early(ended: Option<TaskEnd>) -> Exit {
         Some(Err(error)) => Exit::other(format!("a service broke off: {error}")),
         None => Exit::other("no service runs"),
     }
-}
-
-fn load<C: ServiceConfig>(sources: &Sources) -> Result<C, Exit> {
-    C::load(sources).map_err(Exit::usage)
 }

@@ -1,4 +1,4 @@
-"""A plain NATS client: publishes a picture, waits for the completed event, fetches the file.
+"""A plain NATS client: publishes a picture as a job that it names, waits for that job's end, fetches the file.
 
 It knows subjects and buckets by name and nothing else of ORFEAS.
 
@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import sys
+import uuid
 
 import nats
 
@@ -20,12 +21,18 @@ async def main(url: str, picture: str, out: str, user: str = "", password_file: 
             login = {"user": user, "password": file.read().strip(), "inbox_prefix": f"_INBOX_{user}"}
     client = await nats.connect(url, **login)
     try:
-        events = await client.subscribe("orfeas.events.completed.*")
+        job = uuid.uuid4().hex
+        events = await client.subscribe(f"orfeas.events.*.{job}")
         await client.flush()
         jetstream = client.jetstream()
         with open(picture, "rb") as file:
-            await jetstream.publish("orfeas.images", file.read())
-        event = json.loads((await events.next_msg(timeout=60)).data)
+            await jetstream.publish("orfeas.images", file.read(), headers={"Orfeas-Job": job})
+        kind = None
+        while kind not in ("completed", "failed", "cancelled"):
+            message = await events.next_msg(timeout=60)
+            kind, event = message.subject.split(".")[2], json.loads(message.data)
+        if kind != "completed":
+            sys.exit(f"{kind}: {event.get('message', '')}")
         file = event["files"][0]
         bucket = await jetstream.object_store("orfeas-meshes")
         data = (await bucket.get(file["object"])).data

@@ -1,7 +1,6 @@
 //! As much HTTP as a health check needs.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,7 +17,7 @@ pub struct Answer {
 /// Gets a path.
 ///
 /// # Errors
-/// Where nobody answers within ten seconds, or not in HTTP.
+/// Where nobody answers, or not in HTTP.
 pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
     let talk = async {
         let mut stream = TcpStream::connect(address).await?;
@@ -34,9 +33,7 @@ pub async fn get(address: SocketAddr, path: &str) -> std::io::Result<Answer> {
         });
         parsed.ok_or_else(|| std::io::Error::other("no HTTP answer"))
     };
-    tokio::time::timeout(Duration::from_secs(10), talk)
-        .await
-        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(crate::PATIENCE, talk).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// The value of a series in Prometheus' text format: the sum over all series of the name whose labels contain all of

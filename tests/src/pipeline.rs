@@ -27,7 +27,7 @@ pub struct Setup {
     pub engine: &'static str,
     /// Cells along the longest side, where a job does not say.
     pub resolution: u32,
-    /// How long a silent worker keeps a job: short, so that a killed one's job soon comes back.
+    /// How long a silent worker keeps a job.
     pub ack_wait: Duration,
     /// Attempts at a stage.
     pub max_attempts: u64,
@@ -52,7 +52,7 @@ impl Default for Setup {
         Self {
             engine: "inflate",
             resolution: 32,
-            ack_wait: Duration::from_secs(2),
+            ack_wait: Duration::from_secs(30),
             max_attempts: 5,
             grace: Duration::from_secs(30),
             replicas: 1,
@@ -101,6 +101,12 @@ pub struct Pipeline {
 }
 
 impl Setup {
+    /// A killed worker's job soon comes back; so does that of a worker which a busy machine keeps silent as long.
+    #[must_use]
+    pub fn impatient(self) -> Self {
+        Self { ack_wait: Duration::from_secs(2), ..self }
+    }
+
     /// Another engine.
     #[must_use]
     pub fn engine(self, engine: &'static str) -> Self {

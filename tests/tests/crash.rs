@@ -1,9 +1,12 @@
 //! kill -9, of any process at any moment: the job still ends, once, with the same files.
 
+#![allow(clippy::expect_used, reason = "the helpers of a test are tests too; clippy only knows functions marked so")]
+
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use orfeas_contract::{EventKind, JobId, Stage};
+use async_nats::jetstream::consumer::PullConsumer;
+use futures_util::{FutureExt, StreamExt};
+use orfeas_contract::{EventKind, JobId, Stage, subjects};
 use orfeas_service::config::Service;
 use orfeas_tests::{PATIENCE, Pipeline, Setup, job, pictures};
 
@@ -45,7 +48,7 @@ fn picture() -> bytes::Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_service_may_be_killed_at_any_moment() {
-    let mut pipeline = Setup { services: &Service::SERVICES, ..Setup::default() }.start().await;
+    let mut pipeline = Setup { services: &Service::SERVICES, ..Setup::default() }.impatient().start().await;
     let expected = pipeline.meshes(&pipeline.complete(&job("undisturbed"), OPTIONS, picture()).await).await;
     for service in Service::SERVICES {
         for moment in MOMENTS {
@@ -66,7 +69,7 @@ async fn any_service_may_be_killed_at_any_moment() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_may_be_killed_at_any_moment() {
-    let mut pipeline = Setup::default().start().await;
+    let mut pipeline = Setup::default().impatient().start().await;
     let expected = pipeline.meshes(&pipeline.complete(&job("undisturbed"), OPTIONS, picture()).await).await;
     for moment in MOMENTS {
         let name = job(&format!("server-{moment:?}"));
@@ -93,7 +96,7 @@ async fn a_batch_survives_a_storm() {
     const JOBS: u32 = 12;
     const KILLS: usize = 24;
     // A stage that is killed again and again must not run out of attempts: that is another test's matter.
-    let mut pipeline = Setup { max_attempts: 90, ..Setup::default() }.start().await;
+    let mut pipeline = Setup { max_attempts: 90, ..Setup::default() }.impatient().start().await;
     let options = r#"{"file_name":"thing","resolution":96}"#;
     let mut expected = Vec::new();
     for number in 0..3 {
@@ -138,31 +141,58 @@ async fn a_batch_survives_a_storm() {
     assert_eq!(ends, JOBS as usize + expected.len());
 }
 
+/// Takes a stage's next message as often as wanted, settling none: what a killed worker does, without the luck of killing it in time.
+async fn take(pipeline: &Pipeline, stage: Stage, times: u64) {
+    let work = pipeline.nats.get_stream(subjects::STREAM_WORK).await.expect("a stream");
+    let consumer: PullConsumer = work.get_consumer(stage.name()).await.expect("a consumer");
+    for _ in 0..times {
+        let mut deliveries = consumer.stream().max_messages_per_batch(1).messages().await.expect("deliveries");
+        let held = deliveries.next().await.expect("a delivery").expect("a message");
+        drop((held, deliveries));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_kills_its_worker_every_time_fails_in_the_end() {
-    let setup = Setup { max_attempts: 2, resolution: 320, ..Setup::default() };
-    let mut pipeline = setup.start().await;
+    let mut pipeline = Setup { max_attempts: 2, ..Setup::default() }.impatient().start().await;
+    pipeline.process(Service::Infer).kill();
     let deadly = job("deadly");
     pipeline.submit(&deadly, "{}", pictures::disc(128)).await;
-    for attempt in 1..=2 {
-        pipeline
-            .events
-            .wait(&format!("attempt {attempt}"), |events| {
-                events.iter().find_map(|event| match &event.body {
-                    orfeas_contract::EventBody::Progress(progress) => {
-                        (progress.stage == Stage::Infer && progress.attempt == attempt).then_some(())
-                    }
-                    _ => None,
-                })
-            })
-            .await;
-        pipeline.process(Service::Infer).kill();
-        pipeline.process(Service::Infer).start();
-    }
+    pipeline.events.event(&deadly, EventKind::Prepared).await;
+    take(&pipeline, Stage::Infer, 2).await;
+    pipeline.process(Service::Infer).start();
     let ended = tokio::time::timeout(PATIENCE, pipeline.only_outcome(&deadly)).await.unwrap();
     let orfeas_contract::EventBody::Failed(failed) = ended.body else { panic!("{ended:?}") };
     assert_eq!((failed.code, failed.attempts), (orfeas_contract::Code::AttemptsExhausted, 2));
-    let dead = pipeline.nats.get_stream(orfeas_contract::subjects::STREAM_DEAD).await.unwrap();
+    let dead = pipeline.nats.get_stream(subjects::STREAM_DEAD).await.unwrap();
     assert_eq!(dead.cached_info().state.messages, 1, "a dead letter tells of it");
     pipeline.complete(&job("after"), r#"{"resolution":32}"#, pictures::disc(64)).await;
+}
+
+/// The server gives up on a message after some deliveries, says so once and keeps it: nobody would hear of its job again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_the_server_gave_up_on_fails_too() {
+    let setup = Setup { max_attempts: 1, services: &Service::SERVICES, ..Setup::default() };
+    let mut pipeline = setup.impatient().start().await;
+    pipeline.process(Service::Infer).kill();
+    let deadly = job("deadly");
+    pipeline.submit(&deadly, "{}", pictures::disc(128)).await;
+    pipeline.events.event(&deadly, EventKind::Prepared).await;
+    take(&pipeline, Stage::Infer, 6).await;
+    // It is the next pull that finds the deliveries spent.
+    pipeline.process(Service::Infer).start();
+    let orfeas_contract::EventBody::Failed(failed) = pipeline.only_outcome(&deadly).await.body else { panic!() };
+    assert_eq!((failed.code, failed.stage), (orfeas_contract::Code::AttemptsExhausted, Stage::Infer));
+    pipeline.settled().await;
+    let dead = pipeline.nats.get_stream(subjects::STREAM_DEAD).await.unwrap();
+    assert_eq!(dead.cached_info().state.messages, 2, "the server's word and the letter");
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        let metrics = pipeline.process(Service::Metrics).get("/metrics").await.body;
+        match orfeas_tests::http::series(&metrics, "orfeas_dead_letters", &[]) {
+            Some(1.0) => break,
+            letters => assert!(std::time::Instant::now() < end, "{letters:?} letters"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -71,11 +71,18 @@ impl Prometheus {
             let listening = |line: &Value| line["msg"].as_str().is_some_and(|said| said.starts_with("Listening on"));
             if let Some(line) = lines.into_iter().find(listening) {
                 started.url = format!("http://{}", line["address"].as_str().unwrap()).parse().unwrap();
-                return started;
+                break;
             }
             assert!(Instant::now() < end, "prometheus does not listen:\n{text}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        // It listens before its store is open.
+        let ready = started.url.at("/-/ready");
+        while !http::get(&ready).await.is_ok_and(|answer| answer.status == 200) {
+            assert!(Instant::now() < end, "prometheus does not become ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        started
     }
 
     async fn query(&self, expression: &str) -> Vec<Value> {

@@ -55,6 +55,33 @@ async fn a_full_bucket_is_waited_for() {
     assert_eq!(messages.len(), 1);
 }
 
+/// What an attempt has stored when it ends without a result, no event will ever name.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cancelled_export_has_stored_goes_with_it() {
+    let mut pipeline = Setup::default().start().await;
+    let options = r#"{"formats":["stl","obj"],"resolution":48}"#;
+    let first = pipeline.complete(&job("first"), options, pictures::disc(64)).await;
+    let stream = pipeline.nats.get_stream("OBJ_orfeas-meshes").await.unwrap();
+    let before = stream.cached_info().state.clone();
+    let [stl, obj] = [0, 1].map(|at| first.files[at].artifact.bytes);
+    limit(&pipeline, |limits| limits.meshes_max_bytes = before.bytes + stl + obj / 2).await;
+    let unwanted = job("unwanted");
+    pipeline.submit(&unwanted, options, pictures::disc(64)).await;
+    // The first file is there, and the second waits.
+    pipeline.process(Service::Export).logged("waiting for room", 1).await;
+    assert!(stream.get_info().await.unwrap().state.messages > before.messages);
+    client::cancel(&pipeline.bus, &unwanted).await.unwrap();
+    assert_eq!(pipeline.only_outcome(&unwanted).await.kind(), EventKind::Cancelled);
+    let end = std::time::Instant::now() + orfeas_tests::PATIENCE;
+    while stream.get_info().await.unwrap().state.messages > before.messages {
+        assert!(std::time::Instant::now() < end, "files of a cancelled job are left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for file in &first.files {
+        pipeline.fetch(&file.artifact).await;
+    }
+}
+
 /// A server ends a batched read at its `max_pending`, 64 MiB where nobody set it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_may_be_larger_than_what_the_server_sends_at_once() {
@@ -85,7 +112,7 @@ async fn a_refusal_is_told_however_much_it_quotes() {
 /// Headers that tell the server something are the client's message's, not the dead letter's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_expects_nothing_of_its_stream() {
-    let mut pipeline = Setup { max_attempts: 1, ..Setup::default() }.engine("noop").start().await;
+    let mut pipeline = Setup { max_attempts: 1, ..Setup::default() }.impatient().engine("noop").start().await;
     let deadly = job("deadly");
     let headers = [
         (subjects::HEADER_JOB, "deadly"),

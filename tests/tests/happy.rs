@@ -176,7 +176,7 @@ async fn a_job_can_be_cancelled_queued_running_and_not_when_it_has_ended() {
     let mut heard = pipeline.nats.client().subscribe("orfeas.events.*.*").await.unwrap();
 
     let running = job("running");
-    pipeline.submit(&running, "{}", pictures::ring(256, 1)).await;
+    pipeline.submit(&running, r#"{"resolution":512}"#, pictures::ring(256, 1)).await;
     pipeline.events.progress(&running, Stage::Infer).await;
     client::cancel(&pipeline.bus, &running).await.unwrap();
     let ended = pipeline.only_outcome(&running).await;

@@ -132,12 +132,15 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
     // Of an ended job: a leftover on the way, and a mesh of an attempt that came second.
     put(subjects::BUCKET_FIELDS, "duck/2-0.field").await;
     put(subjects::BUCKET_MESHES, "duck/2-0/duck.stl").await;
+    put(subjects::BUCKET_IMAGES, "duck/2").await;
     // Bytes of a put that broke off.
     let chunk = format!("$O.{}.C.lost", subjects::BUCKET_PREPARED);
     pipeline.nats.publish(chunk, Bytes::from_static(b"half")).await.unwrap().await.unwrap();
     // Somebody's, as far as anyone knows.
     put(subjects::BUCKET_FIELDS, "unknown/1-0.field").await;
-    put(subjects::BUCKET_IMAGES, "holiday.png").await;
+    for name in ["holiday.png", "duck", "unknown/1"] {
+        put(subjects::BUCKET_IMAGES, name).await;
+    }
 
     let names = |text: &str| -> Vec<String> {
         let found: Vec<Value> = serde_json::from_str(text).unwrap();
@@ -145,7 +148,7 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
     };
     assert!(names(&succeeds(&pipeline, &["gc", "--json"]).await).is_empty(), "what is young is left alone");
     let all = ["gc", "--json", "--older-than", "0"];
-    let expected = ["lost", "duck/2-0.field", "duck/2-0/duck.stl"];
+    let expected = ["duck/2", "lost", "duck/2-0.field", "duck/2-0/duck.stl"];
     let dry: Vec<&str> = all.into_iter().chain(["--dry-run"]).collect();
     assert_eq!(names(&succeeds(&pipeline, &dry).await), expected);
     assert_eq!(names(&succeeds(&pipeline, &all).await), expected, "a dry run takes nothing away");
@@ -157,8 +160,38 @@ async fn gc_takes_what_nobody_needs_and_nothing_else() {
         pipeline.fetch(&file.artifact).await;
     }
     pipeline.fetch(&completed.report_file).await;
-    for (bucket, name) in [(subjects::BUCKET_FIELDS, "unknown/1-0.field"), (subjects::BUCKET_IMAGES, "holiday.png")] {
+    let images = ["holiday.png", "duck", "unknown/1"].map(|name| (subjects::BUCKET_IMAGES, name));
+    for (bucket, name) in images.into_iter().chain([(subjects::BUCKET_FIELDS, "unknown/1-0.field")]) {
         objects::get_named(&pipeline.admin, bucket, name, 100).await.unwrap();
+    }
+}
+
+/// An upload in its job's folder is the job's; one under another name is its client's, for other jobs too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_goes_with_its_job_and_no_other_does() {
+    let pipeline = Setup::default().start().await;
+    let uploaded = async |name: &str, picture: Bytes, job: &str| {
+        objects::put(&pipeline.bus, subjects::BUCKET_IMAGES, name, picture).await.unwrap();
+        pipeline.publish(&[(subjects::HEADER_JOB, job), (subjects::HEADER_OBJECT, name)], Bytes::new()).await;
+    };
+    uploaded("good/1", pictures::disc(64), "good").await;
+    uploaded("bad/1", pictures::flat(64), "bad").await;
+    uploaded("other/1", pictures::disc(64), "shared").await;
+    uploaded("shared", pictures::disc(64), "shared-too").await;
+    for name in ["good", "shared", "shared-too"] {
+        pipeline.only_completed(&job(name)).await;
+    }
+    assert_eq!(pipeline.only_outcome(&job("bad")).await.kind(), EventKind::Failed);
+    pipeline.settled().await;
+    let stream = pipeline.nats.get_stream(format!("OBJ_{}", subjects::BUCKET_IMAGES)).await.unwrap();
+    let end = std::time::Instant::now() + orfeas_tests::PATIENCE;
+    // They are removed in the background, after the acknowledgement.
+    while stream.get_info().await.unwrap().state.messages > 4 {
+        assert!(std::time::Instant::now() < end, "uploads of jobs that were taken in are left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for name in ["other/1", "shared"] {
+        objects::get_named(&pipeline.admin, subjects::BUCKET_IMAGES, name, 1 << 20).await.unwrap();
     }
 }
 

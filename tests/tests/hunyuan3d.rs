@@ -71,8 +71,9 @@ async fn a_checkpoint_says_which_crumbs_are_left_out_and_a_job_may_say_otherwise
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_worker_s_job_goes_on_from_its_latents() {
-    let mut pipeline = setup(2).start().await;
-    let options = r#"{"seed":3,"steps":120,"file_name":"thing.stl"}"#;
+    let mut pipeline = setup(2).impatient().start().await;
+    // Decoding takes long enough that the job is not over before its worker is killed.
+    let options = r#"{"seed":3,"steps":120,"resolution":128,"file_name":"thing.stl"}"#;
     let expected = pipeline.complete(&job("undisturbed"), options, pictures::disc(200)).await;
     let name = job("killed");
     pipeline.submit(&name, options, pictures::disc(200)).await;
@@ -92,7 +93,7 @@ async fn a_killed_worker_s_job_goes_on_from_its_latents() {
 async fn a_running_job_is_cancelled_between_its_steps() {
     let pipeline = setup(0).start().await;
     let name = job("cancelled");
-    pipeline.submit(&name, r#"{"steps":200}"#, pictures::disc(200)).await;
+    pipeline.submit(&name, r#"{"steps":200,"resolution":384}"#, pictures::disc(200)).await;
     step(&pipeline, &name, 2).await;
     pipeline
         .nats
@@ -109,7 +110,7 @@ async fn a_running_job_is_cancelled_between_its_steps() {
 
 /// A pipeline whose jobs may advance together.
 async fn batching(every: u32) -> Pipeline {
-    let usual = setup(every);
+    let usual = if every > 0 { setup(every).impatient() } else { setup(every) };
     let more = [("--hunyuan3d-batch", "on".to_owned()), ("--max-concurrent-jobs", "5".to_owned())];
     let infer = usual.infer.iter().cloned().chain(more).collect();
     Setup { infer, log: "info,orfeas_infer=debug", ..usual }.start().await
@@ -124,7 +125,8 @@ async fn cancel(pipeline: &Pipeline, name: &JobId) {
 /// then.
 async fn submit_together(pipeline: &mut Pipeline, jobs: &[(JobId, String)]) {
     let holding = job("holding");
-    pipeline.submit(&holding, r#"{"steps":200}"#, pictures::disc(200)).await;
+    // Its decoding would take long; it is cancelled before or in it.
+    pipeline.submit(&holding, r#"{"steps":200,"resolution":512}"#, pictures::disc(200)).await;
     step(pipeline, &holding, 1).await;
     for (number, (name, options)) in jobs.iter().enumerate() {
         pipeline.submit(name, options, pictures::ring(200, number as u32)).await;
@@ -169,7 +171,7 @@ async fn queued_jobs_of_equal_settings_advance_together_and_one_of_them_is_cance
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_worker_dies_comes_back_job_by_job() {
     let mut pipeline = batching(2).await;
-    let jobs = ["left", "right"].map(|name| (job(name), r#"{"seed":4,"steps":150}"#.to_owned()));
+    let jobs = ["left", "right"].map(|name| (job(name), r#"{"seed":4,"steps":150,"resolution":128}"#.to_owned()));
     submit_together(&mut pipeline, &jobs).await;
     step(&pipeline, &jobs[0].0, 20).await;
     let infer = pipeline.process(Service::Infer);

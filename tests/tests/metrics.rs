@@ -52,7 +52,7 @@ async fn every_metric_is_emitted_and_right() {
     pipeline.submit(&job("bad"), small, pictures::flat(64)).await;
     pipeline.only_outcome(&job("bad")).await;
     let unwanted = job("unwanted");
-    pipeline.submit(&unwanted, "{}", pictures::ring(256, 1)).await;
+    pipeline.submit(&unwanted, r#"{"resolution":512}"#, pictures::ring(256, 1)).await;
     pipeline.events.progress(&unwanted, Stage::Infer).await;
     client::cancel(&pipeline.bus, &unwanted).await.unwrap();
     assert_eq!(pipeline.only_outcome(&unwanted).await.kind(), EventKind::Cancelled);

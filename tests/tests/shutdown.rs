@@ -72,7 +72,8 @@ impl Handler for Tidy {
 async fn what_is_removed_in_the_background_is_removed_before_the_end() {
     let pipeline = Setup { services: &[], ..Setup::default() }.start().await;
     let bus = pipeline.admin.clone();
-    let bytes = Bytes::from(vec![7; 3 << 20]);
+    // Two chunks and a description.
+    let bytes = Bytes::from(vec![7; 600 << 10]);
     let object = objects::put(&bus, subjects::BUCKET_PREPARED, "thing", bytes).await.unwrap();
     client::queue(&bus, Stage::Infer, &job("tidy"), &serde_json::json!({})).await.unwrap();
     let stop = CancellationToken::new();

@@ -42,7 +42,7 @@ async fn refused(secured: &Secured, user: &str, publishes: &[&str], subscribes: 
             waited_for.retain(|refusal| !event.contains(refusal.as_str()));
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(10), refusals).await;
+    let waited = tokio::time::timeout(orfeas_tests::PATIENCE, refusals).await;
     assert!(waited.is_ok(), "{user} was not refused: {waited_for:?}");
 }
 

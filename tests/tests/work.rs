@@ -50,8 +50,7 @@ async fn worked(pipeline: &Pipeline, concurrency: usize, time: Duration, enough:
         grace: Duration::from_secs(30),
     };
     work::run(pipeline.admin.clone(), queue, notes.clone(), stop).await;
-    let seen = std::mem::take(&mut *notes.seen.lock().unwrap());
-    seen
+    notes.seen.lock().unwrap().clone()
 }
 
 async fn queued(pipeline: &Pipeline, names: &[&str]) {
@@ -74,7 +73,7 @@ async fn what_is_worked_on_for_long_is_given_to_nobody_else() {
 /// A job that kills its worker takes what is in hand beside it along. From the third delivery on nothing is.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_delivered_several_times_is_worked_on_alone() {
-    let pipeline = Setup { services: &[], ..Setup::default() }.start().await;
+    let pipeline = Setup { services: &[], ..Setup::default() }.impatient().start().await;
     queued(&pipeline, &["deadly", "neighbour", "other"]).await;
     let stream = pipeline.nats.get_stream(subjects::STREAM_WORK).await.unwrap();
     let consumer: PullConsumer = stream.get_consumer(Stage::Infer.name()).await.unwrap();

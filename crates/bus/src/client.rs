@@ -27,7 +27,8 @@ pub async fn submit(bus: &Bus, job: &JobId, picture: Bytes, options: &Options) -
     headers.insert(subjects::HEADER_OPTIONS, json.as_str());
     let limit = DIRECT_LIMIT.min(bus.client.max_payload().saturating_sub(64 * 1024));
     let payload = if picture.len() > limit {
-        let name = format!("{job}-{}", orfeas_contract::now().unix_timestamp_nanos());
+        // In the job's folder it is the job's, and goes once that is taken in.
+        let name = format!("{job}/{}", orfeas_contract::now().unix_timestamp_nanos());
         let upload = objects::put(bus, subjects::BUCKET_IMAGES, &name, picture).await?;
         headers.insert(subjects::HEADER_OBJECT, upload.object.as_str());
         Bytes::new()

@@ -121,11 +121,8 @@ impl Search<'_> {
 
     /// Why nobody needs this object; none: somebody may.
     async fn needless(&self, info: &ObjectInfo) -> Result<Option<&'static str>, BusError> {
-        // Uploads have their clients' names, which say nothing of a job.
-        if self.bucket == subjects::BUCKET_IMAGES {
-            return Ok(None);
-        }
-        let Some(job) = info.name.split('/').next().and_then(|name| JobId::parse(name).ok()) else { return Ok(None) };
+        // An upload outside of a job's folder has its client's name, which says nothing of a job.
+        let Some(job) = info.name.split_once('/').and_then(|(job, _)| JobId::parse(job).ok()) else { return Ok(None) };
         let Some(record) = jobs::get(self.bus, &job).await? else { return Ok(None) };
         let record = record.value;
         if !record.state.terminal() {

@@ -205,21 +205,25 @@ async fn read_batch(
 /// Removes an object that nobody needs any more, in the background: the caller's acknowledgement does not wait for it,
 /// the end of the work loop does ([`crate::work::run`]). What fails is left to the bucket's age limit.
 pub fn discard(bus: &Bus, artifact: &ArtifactRef) {
-    let (with, artifact) = (bus.clone(), artifact.clone());
+    discard_named(bus, &artifact.bucket, &artifact.object);
+}
+
+/// The same for an object of which only the name is known.
+pub fn discard_named(bus: &Bus, bucket: &str, name: &str) {
+    let (with, bucket, name) = (bus.clone(), bucket.to_owned(), name.to_owned());
     bus.chores.spawn(async move {
-        if let Err(error) = remove(&with, &artifact).await {
-            tracing::debug!(object = artifact.object, %error, "left to the bucket's age limit");
+        if let Err(error) = remove(&with, &bucket, &name).await {
+            tracing::debug!(object = name, %error, "left to the bucket's age limit");
         }
     });
 }
 
-async fn remove(bus: &Bus, artifact: &ArtifactRef) -> Result<(), BusError> {
-    let Some(info) = info(bus, &artifact.bucket, &artifact.object).await? else { return Ok(()) };
-    let stream = bus.context.get_stream_no_info(format!("OBJ_{}", artifact.bucket)).await;
+async fn remove(bus: &Bus, bucket: &str, name: &str) -> Result<(), BusError> {
+    let Some(info) = info(bus, bucket, name).await? else { return Ok(()) };
+    let stream = bus.context.get_stream_no_info(format!("OBJ_{bucket}")).await;
     let stream = stream.map_err(|error| BusError::caused(BusErrorKind::Unreachable, "purging", error))?;
     // The description first: an object without bytes would be a lie, bytes without one are only litter.
-    let meta = meta_subject(&artifact.bucket, &artifact.object);
-    for subject in [meta, format!("$O.{}.C.{}", artifact.bucket, info.nuid)] {
+    for subject in [meta_subject(bucket, name), format!("$O.{bucket}.C.{}", info.nuid)] {
         let purged = stream.purge().filter(subject).await;
         purged.map_err(|error| BusError::caused(BusErrorKind::Unreachable, "purging", error))?;
     }

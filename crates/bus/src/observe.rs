@@ -1,10 +1,10 @@
 //! What the metrics service looks at: queues, bucket sizes, and every event with its sequence.
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use orfeas_contract::{Event, subjects};
 
 use crate::follow::{self, Anew, Begin};
-use crate::topology::Topology;
+use crate::topology::{EXHAUSTED_ADVISORIES, Topology};
 use crate::{Bus, BusError, BusErrorKind};
 
 /// A consumer's numbers.
@@ -29,6 +29,8 @@ pub struct StreamNumbers {
     pub stream: String,
     /// Messages in it.
     pub messages: u64,
+    /// Those among the dead letters that are the server's word that it gave up on a message, whose letter is another one.
+    pub advisories: u64,
     /// Bytes of it.
     pub bytes: u64,
     /// Bytes that it may hold; 0: no limit.
@@ -72,12 +74,23 @@ pub async fn streams(bus: &Bus, topology: &Topology) -> Result<Vec<StreamNumbers
     let mut numbers = Vec::new();
     for summary in topology.streams() {
         let stream = bus.context.get_stream(&summary.name).await.map_err(|error| trouble(&summary.name, error))?;
+        let advisories = match summary.name.as_str() {
+            subjects::STREAM_DEAD => {
+                let listed = stream.info_with_subjects(EXHAUSTED_ADVISORIES).await;
+                let listed = listed.map_err(|error| trouble(&summary.name, error))?;
+                let counts = listed.map_ok(|(_, count)| count as u64);
+                counts.try_fold(0, |sum, count| async move { Ok(sum + count) }).await
+            }
+            _ => Ok(0),
+        };
+        let advisories = advisories.map_err(|error| trouble(&summary.name, error))?;
         let info = stream.cached_info();
         let state = &info.state;
         let oldest = orfeas_contract::seconds_between(state.first_timestamp, orfeas_contract::now());
         numbers.push(StreamNumbers {
             stream: summary.name,
             messages: state.messages,
+            advisories,
             bytes: state.bytes,
             max_bytes: info.config.max_bytes.try_into().unwrap_or(0),
             oldest_seconds: if state.messages == 0 { 0.0 } else { oldest.max(0.0) },

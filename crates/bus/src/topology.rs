@@ -23,6 +23,9 @@ pub const EXHAUSTED_ADVISORIES: &str = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERI
 /// A file-store record must stay under 32 MiB with its headers and subject, whatever `max_payload` says.
 const MAX_PICTURE_MESSAGE: i32 = 31 * 1024 * 1024;
 const MAX_SMALL_MESSAGE: i32 = 64 * 1024;
+/// Progress events of a job that are kept: its last ones. All others a job has once. A long job says many, and they would push the ends
+/// of other jobs out.
+const PROGRESS_KEPT: i64 = 32;
 /// A checkpoint has some ten kilobytes.
 const METRICS_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -137,6 +140,7 @@ impl Topology {
                 max_age: limits.events_max_age,
                 max_bytes: signed(limits.events_max_bytes),
                 max_message_size: MAX_SMALL_MESSAGE,
+                max_messages_per_subject: PROGRESS_KEPT,
                 // Full, it must still take the event that ends a job; what it forgets is history.
                 discard: DiscardPolicy::Old,
                 ..base(&limits, subjects::STREAM_EVENTS, vec![subjects::EVENTS_ALL.into()])

@@ -7,10 +7,9 @@ use crate::{Code, Failure, Format, Stage};
 /// The longest requested file name, in bytes.
 pub const REQUESTED_NAME_LIMIT: usize = 200;
 
-/// A job's options. Every field may be left out; an unknown field is an error, so that a misspelt wish is never
-/// silently ignored.
+/// A job's options. Every field may be left out. In a client's header an unknown field is an error, so that a misspelt wish is never
+/// silently ignored ([`Options::parse`]); in what stages tell each other it is a newer version's, and no reason to fail the job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Options {
     /// The files to write, all of one mesh. None: the suffix of `file_name`, or STL.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,6 +61,26 @@ pub struct Options {
     #[serde(default)]
     pub glb_compression: GlbCompression,
 }
+
+/// What a client may say, by name: the fields of [`Options`].
+const FIELDS: [&str; 16] = [
+    "formats",
+    "file_name",
+    "engine",
+    "seed",
+    "steps",
+    "guidance",
+    "resolution",
+    "target_faces",
+    "size_mm",
+    "remove_background",
+    "surface",
+    "floaters",
+    "fill_cavities",
+    "smooth",
+    "fail_unprintable",
+    "glb_compression",
+];
 
 /// How the surface is taken from the field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,8 +170,15 @@ impl Options {
         let value: serde_json::Value =
             serde_json::from_str(json).map_err(|error| InvalidOptions::Syntax(error.to_string()))?;
         // serde would take the values of an array by their places.
-        if !value.is_object() {
+        let Some(object) = value.as_object() else {
             return Err(InvalidOptions::Syntax("it must be an object, {…}".to_owned()));
+        };
+        if let Some(unknown) = object.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+            let unknown: String = unknown.chars().take(64).collect();
+            return Err(InvalidOptions::Syntax(format!(
+                "unknown field `{unknown}`, expected one of `{}`",
+                FIELDS.join("`, `")
+            )));
         }
         // The formats first, by hand: serde would fold "unknown format" into a syntax error.
         if let Some(formats) = value.get("formats").and_then(serde_json::Value::as_array) {
@@ -277,6 +303,37 @@ mod tests {
         assert_eq!(code(r#"{"fill_cavities":1}"#), Code::InvalidOptions);
         assert_eq!(code(&format!("\"{}\"", "x".repeat(Options::MAX_BYTES))), Code::InvalidOptions);
         assert_eq!(code("[1]"), Code::InvalidOptions);
+    }
+
+    #[test]
+    fn a_client_may_say_every_field_and_a_stage_hears_a_newer_ones() {
+        let all = Options {
+            formats: vec![Format::Glb],
+            file_name: Some("duck.glb".into()),
+            engine: Some("noop".into()),
+            seed: Some(1),
+            steps: Some(2),
+            guidance: Some(3.0),
+            resolution: Some(64),
+            target_faces: Some(1000),
+            size_mm: Some(50.0),
+            remove_background: BackgroundRemoval::Never,
+            surface: SurfaceMethod::Dual,
+            floaters: Some(0.5),
+            fill_cavities: true,
+            smooth: Some(4),
+            fail_unprintable: true,
+            glb_compression: GlbCompression::Meshopt,
+        };
+        let mut json = serde_json::to_value(&all).unwrap();
+        assert_eq!(Options::parse(&json.to_string()).unwrap(), all);
+        let mut fields = FIELDS;
+        fields.sort_unstable();
+        assert!(json.as_object().unwrap().keys().eq(&fields));
+        json["colour"] = "red".into();
+        let refused = Options::parse(&json.to_string()).unwrap_err().to_string();
+        assert!(refused.contains("unknown field `colour`, expected one of `formats`, "), "{refused}");
+        assert_eq!(serde_json::from_value::<Options>(json).unwrap(), all);
     }
 
     #[test]

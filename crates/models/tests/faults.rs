@@ -187,7 +187,8 @@ fn a_server_that_falls_silent() {
     let hub = Hub::start(SIZE);
     hub.fault(&stored(&safetensors(SIZE)), Fault::Silence);
     let mut options = hub.options(0);
-    options.silence = Duration::from_millis(300);
+    // Long enough for all that is answered before, also on a busy machine.
+    options.silence = Duration::from_secs(3);
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path().to_path_buf());
     let origin = Origin::Hub(options);

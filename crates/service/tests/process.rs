@@ -85,7 +85,7 @@ fn get(address: &str, path: &str) -> String {
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what} did not come about in 10 s");
+        assert!(start.elapsed() < Duration::from_secs(90), "{what} did not come about in 90 s");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -45,12 +45,17 @@ pub fn connection(nats: &NatsConfig, name: &str, wait_for_server: bool) -> Conne
     }
 }
 
-/// Connects a service and keeps its condition `nats` true to the connection.
+/// Why a service takes no work until it has looked.
+const LOOKING: &str = "looking for the streams on the NATS server";
+
+/// Connects a service, which is not ready before [`topology_ready`] has found its streams, and keeps its condition `nats` true to the connection.
 ///
 /// # Errors
 /// [`ServiceError::Bus`] for settings that cannot work; a server that is away is waited for.
 pub async fn connect(common: &CommonConfig, context: &orfeas_service::Context) -> Result<Bus, ServiceError> {
     context.readiness.not_ready("nats", "not connected to NATS");
+    // Named before the connection can be there: with it alone the service would be ready for a moment.
+    context.readiness.not_ready("topology", LOOKING);
     let bus = Bus::connect(&connection(&common.nats, context.service.name(), true)).await?;
     let (watched, readiness, shutdown) = (bus.clone(), context.readiness.clone(), context.shutdown.clone());
     tokio::spawn(async move {
@@ -101,7 +106,6 @@ pub async fn topology_ready(
     needs: &Needs,
 ) -> bool {
     let topology = Topology::new(limits(&common.topology, &common.work));
-    context.readiness.not_ready("topology", "looking for the streams on the NATS server");
     let mut said = String::new();
     let wait = async {
         loop {

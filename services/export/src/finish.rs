@@ -10,12 +10,12 @@ use orfeas_contract::{
     Code, Completed, Event, EventBody, ExportWork, Failure, JobId, Progress, Stage, StageTiming, State, seconds_between,
 };
 use orfeas_field::DecodeLimits;
-use orfeas_stage::{Halt, Job, StageWork, Threads, Worked, attempt_token, read_work};
+use orfeas_stage::{Halt, Job, StageWork, Threads, Worked, read_work};
 use orfeas_surface::FinishOptions;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::shelf::{Made, Shelf, stem, surface};
+use crate::shelf::{Made, Shelf, surface};
 
 /// The largest field that is read, in bytes as stored.
 const MAX_FIELD_BYTES: u64 = 512 << 20;
@@ -54,17 +54,12 @@ impl StageWork for Finish {
         }
         let field = objects::get(&self.bus, &work.field).await?;
         let made = Arc::new(self.make(job, work, delivery, field, cancel).await?);
-        let shelf = Shelf {
-            bus: &self.bus,
-            folder: format!("{}/{}", job.id, attempt_token(delivery.attempt)),
-            stem: stem(work),
-            work,
-            cancel,
-        };
+        let shelf = Shelf::new(&self.bus, work, delivery.attempt, cancel);
         let (files, mesh) = shelf.meshes(&made).await?;
         let report = serde_json::to_vec_pretty(&made.report)
             .map_err(|error| Failure::new(Stage::Export, Code::Internal, error.to_string()))?;
         let report_file = shelf.put("report.json", report.into()).await?;
+        let report_object = report_file.object.clone();
         let thumbnail = shelf.put("png", made.thumbnail.clone()).await?;
         let now = orfeas_contract::now();
         let timing =
@@ -81,9 +76,16 @@ impl StageWork for Finish {
             attempts: delivery.attempt,
         };
         let event = Event::new(job.id.clone(), now, EventBody::Completed(Box::new(completed)));
-        jobs::finish(&self.bus, event, job.trace.as_ref()).await?;
+        let stored = shelf.keep();
+        let ended = jobs::finish(&self.bus, event, job.trace.as_ref()).await?;
         // The job has ended: whatever comes again needs the field no more.
         objects::discard(&self.bus, &work.field);
+        let ours = matches!(&ended.body, EventBody::Completed(completed) if completed.holds(&report_object));
+        if !ours {
+            // Another attempt or its client was first; no event names this one's files.
+            stored.iter().for_each(|artifact| objects::discard(&self.bus, artifact));
+            return Ok(Worked::Dropped);
+        }
         Ok(Worked::Done)
     }
 }

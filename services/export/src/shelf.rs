@@ -1,12 +1,12 @@
 //! What a job leaves in `orfeas-meshes`: files in the wanted formats, the mesh without loss, the report, the picture.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use orfeas_bus::{Bus, Upload, objects};
 use orfeas_contract::{ArtifactRef, Code, ExportWork, Failure, Format, MeshFile, PrintReport, Stage, subjects};
-use orfeas_stage::Halt;
+use orfeas_stage::{Halt, attempt_token};
 use orfeas_surface::{FileOptions, Mesh, Origin, SurfaceError, SurfaceErrorKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -23,16 +23,42 @@ pub struct Made {
     pub thumbnail: Bytes,
 }
 
-/// Where an attempt's objects go.
+/// Where an attempt's objects go. Dropped before [`Shelf::keep`], it takes away what was stored: nobody will ever name it.
 pub struct Shelf<'a> {
-    pub bus: &'a Bus,
-    pub folder: String,
-    pub stem: String,
-    pub work: &'a ExportWork,
-    pub cancel: &'a CancellationToken,
+    bus: &'a Bus,
+    folder: String,
+    stem: String,
+    work: &'a ExportWork,
+    cancel: &'a CancellationToken,
+    stored: Mutex<Vec<ArtifactRef>>,
 }
 
-impl Shelf<'_> {
+impl Drop for Shelf<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl<'a> Shelf<'a> {
+    /// Nothing stored yet.
+    pub fn new(bus: &'a Bus, work: &'a ExportWork, attempt: u64, cancel: &'a CancellationToken) -> Self {
+        let folder = format!("{}/{}", work.common.job, attempt_token(attempt));
+        Self { bus, folder, stem: stem(work), work, cancel, stored: Mutex::default() }
+    }
+
+    /// From here on the job's record may name what is stored; gives it.
+    pub fn keep(&self) -> Vec<ArtifactRef> {
+        std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn clear(&self) {
+        self.keep().iter().for_each(|artifact| objects::discard(self.bus, artifact));
+    }
+
+    fn note(&self, artifact: &ArtifactRef) {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).push(artifact.clone());
+    }
+
     /// Stores a file for every wanted format; gives them, and the one that every other format can be made of.
     pub async fn meshes(&self, made: &Arc<Made>) -> Result<(Vec<MeshFile>, MeshFile), Halt> {
         let mut files = Vec::new();
@@ -50,7 +76,9 @@ impl Shelf<'_> {
 
     /// Stores bytes beside the files.
     pub async fn put(&self, suffix: &str, bytes: Bytes) -> Result<ArtifactRef, Halt> {
-        Ok(objects::put(self.bus, subjects::BUCKET_MESHES, &self.object(suffix), bytes).await?)
+        let artifact = objects::put(self.bus, subjects::BUCKET_MESHES, &self.object(suffix), bytes).await?;
+        self.note(&artifact);
+        Ok(artifact)
     }
 
     fn object(&self, suffix: &str) -> String {
@@ -88,6 +116,7 @@ impl Shelf<'_> {
             }
         }
         let artifact = upload.finish().await?;
+        self.note(&artifact);
         Ok(MeshFile { format, file_name: format!("{}.{suffix}", self.stem), artifact })
     }
 }
@@ -154,7 +183,7 @@ fn origin(work: &ExportWork) -> Origin {
 }
 
 /// The files' common name: the requested one without its folder and suffix, or the job's id.
-pub fn stem(work: &ExportWork) -> String {
+fn stem(work: &ExportWork) -> String {
     let requested = work.common.options.file_name.as_deref().unwrap_or_default();
     let last = requested.rsplit(['/', '\\']).next().unwrap_or_default();
     let stem = match last.rsplit_once('.') {

@@ -57,6 +57,12 @@ impl Submission {
         (job, trace, submission)
     }
 
+    /// The object's name where it is in the job's own folder, `<job>/…`: such a one serves this job alone.
+    #[must_use]
+    pub fn own_object(&self, job: &JobId) -> Option<&str> {
+        self.object.as_deref().filter(|name| name.split_once('/').is_some_and(|(folder, _)| folder == job.as_str()))
+    }
+
     /// The object's name, checked.
     ///
     /// # Errors

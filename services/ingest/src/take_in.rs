@@ -67,6 +67,21 @@ impl StageWork for TakeIn {
         delivery: &Delivery,
         _: &CancellationToken,
     ) -> Result<Worked, Halt> {
+        let worked = self.take_in(job, submission, delivery).await;
+        let over = match &worked {
+            Ok(_) => true,
+            Err(Halt::Failed(failure)) => !failure.code.retryable(),
+            Err(_) => false,
+        };
+        if let Some(upload) = submission.own_object(&job.id).filter(|_| over) {
+            objects::discard_named(&self.bus, subjects::BUCKET_IMAGES, upload);
+        }
+        worked
+    }
+}
+
+impl TakeIn {
+    async fn take_in(&self, job: &Job, submission: &Submission, delivery: &Delivery) -> Result<Worked, Halt> {
         let options = submission.options.clone()?;
         // An attempt before this one may have got as far as the event; then only the hand-over is left.
         if let Some(event) = self.prepared_before(&job.id, delivery).await? {
@@ -110,9 +125,7 @@ impl StageWork for TakeIn {
         let event = events::publish_once(&self.bus, &event, job.trace.as_ref()).await?;
         self.hand_over(job, options, delivery, event).await
     }
-}
 
-impl TakeIn {
     async fn prepared_before(&self, job: &JobId, delivery: &Delivery) -> Result<Option<Event>, BusError> {
         // A first delivery has nothing before it, unless the server lost its delivery record: then the work is done
         // again, and the event's fence keeps the first result.

@@ -203,7 +203,7 @@ impl Gauges {
             numbers.iter().filter_map(|one| Some(([one.stream.strip_prefix("OBJ_")?.to_owned()], count(one.bytes)))),
         );
         match numbers.iter().find(|one| one.stream == subjects::STREAM_DEAD) {
-            Some(dead) => self.dead.show(dead.messages),
+            Some(dead) => self.dead.show(dead.messages.saturating_sub(dead.advisories)),
             None => self.dead.hide(),
         }
     }

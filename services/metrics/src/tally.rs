@@ -129,7 +129,8 @@ impl Tally {
         }
         let expected = position.sequence + 1;
         if expected > 1 && sequence > expected {
-            tracing::warn!(from = expected, to = sequence - 1, "events left the stream before they were counted");
+            // Progress mostly, of which the stream keeps a job's last.
+            tracing::debug!(from = expected, to = sequence - 1, "events left the stream before they were counted");
         }
         match event {
             Some(event) => self.add(event),

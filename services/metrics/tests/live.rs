@@ -37,7 +37,7 @@ impl Server {
         let store = tempfile::tempdir().unwrap();
         let child = Self::spawn(store.path(), -1);
         let file = store.path().join(format!("nats-server_{}.ports", child.id()));
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(90);
         let port = loop {
             let ports = std::fs::read(&file).ok().and_then(|text| serde_json::from_slice(&text).ok());
             if let Some(ports) = ports {
@@ -116,7 +116,7 @@ impl Metrics {
     /// Ready; until then no count may be shown, because it could be less than what was shown before.
     async fn ready(server: &Server, checkpoint_interval: Duration) -> Self {
         let metrics = Self::start(server, checkpoint_interval).await;
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(90);
         while !metrics.context.readiness.is_ready() {
             assert!(!metrics.task.is_finished() && Instant::now() < end, "{:?}", metrics.context.readiness.reason());
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -136,7 +136,7 @@ impl Metrics {
     }
 
     async fn until(&self, line: &str) {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(90);
         while !self.text().lines().any(|there| there == line) {
             assert!(Instant::now() < end, "{line} does not come:\n{}", self.text());
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -144,7 +144,7 @@ impl Metrics {
     }
 
     async fn until_without(&self, name: &str) {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + Duration::from_secs(90);
         while self.text().contains(name) {
             assert!(Instant::now() < end, "{name} stays:\n{}", self.text());
             tokio::time::sleep(Duration::from_millis(20)).await;

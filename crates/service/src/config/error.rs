@@ -24,6 +24,20 @@ pub struct ConfigErrors {
     pub mistakes: Vec<Mistake>,
 }
 
+impl ConfigErrors {
+    /// The mistakes of several services' configurations, each once: what they share they all report.
+    #[must_use]
+    pub fn of_all(errors: impl IntoIterator<Item = Self>) -> Self {
+        let mut mistakes: Vec<Mistake> = Vec::new();
+        for mistake in errors.into_iter().flat_map(|errors| errors.mistakes) {
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        Self { mistakes }
+    }
+}
+
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.mistakes.len() {

@@ -154,7 +154,7 @@ impl Ledger {
         }
         for StoredHistogram { name, labels, buckets, sum } in state.histograms {
             if let Some(metric) = self.named(&name, MetricKind::Histogram, labels.len())
-                && let Ok(buckets) = buckets.try_into()
+                && let Some(buckets) = of_any_version(&buckets)
             {
                 series.histograms.insert((metric, labels), Tally { buckets, sum });
             }
@@ -181,6 +181,15 @@ impl Ledger {
     fn series(&self) -> MutexGuard<'_, Series> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Counts as this version keeps them, of one that had as many bounds or fewer: what lay beyond its last one still lies beyond all.
+fn of_any_version(stored: &[u64]) -> Option<[u64; BUCKETS.len() + 1]> {
+    let (beyond, within) = stored.split_last()?;
+    let mut buckets = [0; BUCKETS.len() + 1];
+    buckets.get_mut(..within.len())?.copy_from_slice(within);
+    buckets[BUCKETS.len()] += beyond;
+    Some(buckets)
 }
 
 impl Tally {

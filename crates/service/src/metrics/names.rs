@@ -11,9 +11,12 @@ pub enum MetricKind {
     Histogram,
 }
 
-/// Upper bounds of every histogram, in seconds: 1 ms to 10 minutes.
-pub const BUCKETS: [f64; 18] =
-    [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+/// Upper bounds of every histogram, in seconds: 1 ms to a day, for jobs wait in queues. Longer ones are only ever added to the end:
+/// stored counts go on in them.
+pub const BUCKETS: [f64; 24] = [
+    0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+    1200.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0,
+];
 
 macro_rules! metrics {
     ($($variant:ident => $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
@@ -68,7 +71,7 @@ metrics! {
     StageSeconds => Histogram "orfeas_stage_seconds" ["stage"] "Time that a stage worked on ended jobs.";
     JobSeconds => Histogram "orfeas_job_seconds" [] "Time from the client's publish to the completed event.";
     ConsumerPending => Gauge "orfeas_consumer_pending" ["stream", "consumer"] "Messages that no worker has taken yet.";
-    ConsumerAckPending => Gauge "orfeas_consumer_ack_pending" ["stream", "consumer"] "Messages that a worker has taken and not yet ended.";
+    ConsumerAckPending => Gauge "orfeas_consumer_ack_pending" ["stream", "consumer"] "Messages that were given out and not acknowledged: in hand, to be tried again later, or of a worker that died, until its ack wait is over.";
     ConsumerRedelivered => Gauge "orfeas_consumer_redelivered" ["stream", "consumer"] "Messages in hand that were delivered more than once.";
     StreamMessages => Gauge "orfeas_stream_messages" ["stream"] "Messages in a stream.";
     StreamBytes => Gauge "orfeas_stream_bytes" ["stream"] "Bytes in a stream.";

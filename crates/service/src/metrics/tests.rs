@@ -74,6 +74,7 @@ fn a_ledger_survives_being_stored_and_counts_on() {
         "orfeas_jobs_total{state=\"completed\"} 3",
         "orfeas_job_seconds_bucket{le=\"0.025\"} 1",
         "orfeas_job_seconds_bucket{le=\"600\"} 1",
+        "orfeas_job_seconds_bucket{le=\"21600\"} 2",
         "orfeas_job_seconds_bucket{le=\"+Inf\"} 2",
         "orfeas_job_seconds_count 2",
         "orfeas_stage_seconds_count{stage=\"infer\"} 0",
@@ -81,4 +82,30 @@ fn a_ledger_survives_being_stored_and_counts_on() {
         assert!(text.contains(line), "{line} is not in:\n{text}");
     }
     assert!(Ledger::new(&[Metric::Ready], &Registry::new()).is_err());
+}
+
+#[test]
+fn a_ledger_goes_on_from_counts_with_fewer_buckets() {
+    let restored = |buckets: &[u64]| {
+        let registry = Registry::new();
+        let ledger = Ledger::new(&[Metric::JobSeconds], &registry).unwrap();
+        let stored = serde_json::json!({"name": "orfeas_job_seconds", "labels": [], "buckets": buckets, "sum": 7.0});
+        ledger.restore(serde_json::from_value(serde_json::json!({"counters": [], "histograms": [stored]})).unwrap());
+        text(&registry)
+    };
+    // As a version kept them whose last bound was 600 s.
+    let mut old = [0; 19];
+    (old[0], old[17], old[18]) = (3, 2, 1);
+    let text = restored(&old);
+    for line in [
+        "orfeas_job_seconds_bucket{le=\"0.001\"} 3",
+        "orfeas_job_seconds_bucket{le=\"600\"} 5",
+        "orfeas_job_seconds_bucket{le=\"86400\"} 5",
+        "orfeas_job_seconds_bucket{le=\"+Inf\"} 6",
+        "orfeas_job_seconds_count 6",
+    ] {
+        assert!(text.contains(line), "{line} is not in:\n{text}");
+    }
+    assert!(!restored(&[1; 40]).contains("orfeas_job_seconds_count"), "a newer version's are not guessed at");
+    assert!(!restored(&[]).contains("orfeas_job_seconds_count"));
 }
