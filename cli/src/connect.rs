@@ -18,13 +18,19 @@ pub struct Server {
     pub url: Option<String>,
 }
 
+/// Sources of a command that a user waits in front of: what is logged in passing is not for them, unless they ask for it.
+pub fn quiet(sources: Sources) -> Sources {
+    let asked = sources.environment.iter().any(|(name, value)| name == "ORFEAS_LOG_LEVEL" && !value.is_empty());
+    if asked { sources } else { sources.with("log_level", "warn") }
+}
+
 impl Server {
     pub fn config(&self) -> Result<ClientConfig, Exit> {
-        let mut sources = Sources::from_environment();
+        let mut sources = quiet(Sources::from_environment());
         if let Some(url) = &self.url {
             sources = sources.with("nats_url", url);
         }
-        ClientConfig::load(&sources).map_err(Exit::usage)
+        ClientConfig::load(&sources).map_err(Exit::configuration)
     }
 
     /// Whether a server was named at all, by flag or environment.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use orfeas_bus::{BusError, BusErrorKind};
+use orfeas_service::config::ConfigErrors;
 
 /// Shown under `--help`.
 pub const HELP: &str = "Exit codes:\n  0  all is well\n  1  another error\n  2  wrong arguments or configuration\n  \
@@ -27,6 +28,19 @@ impl Exit {
 
     pub fn usage(message: impl std::fmt::Display) -> Self {
         Self::new(2, message.to_string())
+    }
+
+    /// Of a configuration, whose flags this command may have under other names than the services have.
+    pub fn configuration(mut errors: ConfigErrors) -> Self {
+        for mistake in &mut errors.mistakes {
+            let name = match mistake.origin.as_str() {
+                "flag --nats-url" => "flag --nats",
+                "flag --model-dir" => "flag --model",
+                _ => continue,
+            };
+            mistake.origin = name.to_owned();
+        }
+        Self::usage(errors)
     }
 
     pub fn job_failed(message: impl std::fmt::Display) -> Self {
@@ -89,4 +103,23 @@ pub fn say(line: impl std::fmt::Display) {
 pub fn say_json(value: &impl serde::Serialize) -> Ended {
     say(serde_json::to_string_pretty(value).map_err(Exit::other)?);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use orfeas_service::config::{ExportConfig, InferConfig, Sources};
+
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_told_once_and_by_the_flag_that_was_given() {
+        let sources = Sources::default().with("nats_url", "http://nowhere").with("ack_wait", "never");
+        let infer = InferConfig::load(&sources.clone().with("model_dir", "/nowhere/at/all")).unwrap_err();
+        let export = ExportConfig::load(&sources).unwrap_err();
+        let told = Exit::configuration(ConfigErrors::of_all([infer, export])).message;
+        assert!(told.starts_with("the configuration has 3 mistakes:"), "{told}");
+        for origin in ["- flag --nats: ", "- flag --ack-wait: ", "- flag --model: "] {
+            assert_eq!(told.matches(origin).count(), 1, "{origin}: {told}");
+        }
+    }
 }

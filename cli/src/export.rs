@@ -40,9 +40,16 @@ pub struct Export {
 impl Export {
     pub fn run(self) -> Ended {
         block_on(async move {
-            let format = match self.format {
-                Some(format) => format,
-                None => format_of(&self.output)?,
+            let named = format_of(&self.output);
+            let format = match (self.format, named) {
+                (Some(format), Ok(named)) if format != named && self.output.extension().is_some() => {
+                    let output = self.output.display();
+                    return Err(Exit::usage(format!(
+                        "--format {format} and the suffix of {output} name different formats"
+                    )));
+                }
+                (Some(format), _) => format,
+                (None, named) => named?,
             };
             let (bus, _) = self.server.connect().await?;
             let completed = self.completed(jobs::get(&bus, &self.job).await?.map(|entry| entry.value.outcome))?;

@@ -11,9 +11,40 @@ use crate::exit::{Ended, Exit, say};
 /// Larger files are not read.
 const MAX_BYTES: u64 = 4 << 30;
 
-/// The format that a path's suffix names; STL where it has none.
+/// The format that a path's suffix names; STL where it has none and is no plain file (a pipe, a device).
 pub fn format_of(path: &Path) -> Result<Format, Exit> {
-    Ok(Format::of_file_name(&path.to_string_lossy()).map_err(Exit::usage)?.unwrap_or(Format::Stl))
+    match Format::of_file_name(&path.to_string_lossy()).map_err(Exit::usage)? {
+        Some(format) => Ok(format),
+        None if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) => Ok(Format::Stl),
+        None => {
+            let formats = Format::ALL.map(|format| format.to_string()).join(", ");
+            Err(Exit::usage(format!("{} has no suffix that names a format: {formats}", path.display())))
+        }
+    }
+}
+
+/// Whether a file can be written at a path, before much is computed for it.
+pub fn writable(path: &Path) -> Ended {
+    let there = std::fs::metadata(path).ok();
+    let folder = folder_of(path);
+    if there.as_ref().is_some_and(std::fs::Metadata::is_dir) {
+        return Err(Exit::usage(format!("{} is a folder; name a file in it", path.display())));
+    }
+    match there {
+        Some(there) if there.permissions().readonly() => Err(read_only(path)),
+        // It is written beside and renamed; what is no plain file is written to.
+        Some(there) if !there.is_file() => Ok(()),
+        _ if !folder.is_dir() => Err(Exit::usage(format!("there is no folder {}", folder.display()))),
+        _ => tempfile::tempfile_in(folder).map(drop).map_err(|error| cannot(path, &error)),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn read_only(path: &Path) -> Exit {
+    Exit::other(format!("{} cannot be written: it may only be read", path.display()))
 }
 
 /// The name of the object in a file.
@@ -66,7 +97,7 @@ fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Ended) -> Ended {
             return fill(&mut file);
         }
         Ok(there) if there.permissions().readonly() => {
-            return Err(Exit::other(format!("{} cannot be written: it may only be read", path.display())));
+            return Err(read_only(path));
         }
         Ok(there) => {
             leads_to = path.canonicalize().map_err(failed)?;
@@ -74,7 +105,7 @@ fn replace(path: &Path, fill: impl FnOnce(&mut File) -> Ended) -> Ended {
         }
         Err(_) => (path, None),
     };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     // A temporary file is for its owner only; a mesh is a file like any other, for whom the umask says.
     #[cfg(unix)]

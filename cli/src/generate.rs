@@ -1,6 +1,6 @@
 //! `orfeas generate`: one picture, waited for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,13 +8,13 @@ use clap::Args;
 use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use orfeas_bus::{Bus, client, objects};
-use orfeas_contract::{Completed, Event, EventBody, Format, Options, subjects};
+use orfeas_contract::{Completed, Event, EventBody, Format, Options, REQUESTED_NAME_LIMIT, subjects};
 use orfeas_service::Shutdown;
 use orfeas_service::config::Sources;
 
-use crate::connect::block_on;
+use crate::connect::{block_on, quiet};
 use crate::exit::{Ended, Exit, say, say_json};
-use crate::files::{report_lines, write_whole};
+use crate::files::{format_of, name_of, report_lines, writable, write_whole};
 use crate::private_server::PrivateServer;
 use crate::request::{Request, new_job_id};
 use crate::up::{CheckpointFlags, Services};
@@ -43,14 +43,6 @@ struct Target {
     format: Format,
 }
 
-/// A path that a file can be made at, before the job is run for it.
-fn in_a_folder(path: &Path) -> Ended {
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        Some(folder) => Err(Exit::usage(format!("there is no folder {}", folder.display()))),
-        None => Ok(()),
-    }
-}
-
 impl Generate {
     pub fn run(self) -> Ended {
         let picture = self.request.read_picture()?;
@@ -61,7 +53,7 @@ impl Generate {
                 formats.push(target.format);
             }
         }
-        let options = self.request.flags.options(formats, None)?;
+        let options = self.request.flags.options(formats, Some(self.name()))?;
         block_on(async move {
             let Request { server, flags, .. } = &self.request;
             if server.named() && self.checkpoint.named() {
@@ -86,10 +78,16 @@ impl Generate {
         })
     }
 
+    /// What the object is called in its files, which a slicer lists: as the picture is.
+    fn name(&self) -> String {
+        let mut name: String = name_of(&self.request.picture).chars().filter(|c| !c.is_control()).collect();
+        name.truncate(name.floor_char_boundary(REQUESTED_NAME_LIMIT));
+        if name.is_empty() { "mesh".into() } else { name }
+    }
+
     /// The files to write; a folder gets one for every `--format`.
     fn targets(&self) -> Result<Vec<Target>, Exit> {
-        let stem =
-            self.request.picture.file_stem().map_or_else(|| "mesh".into(), |stem| stem.to_string_lossy().into_owned());
+        let stem = name_of(&self.request.picture);
         let mut targets = Vec::new();
         for path in &self.output {
             let text = path.to_string_lossy();
@@ -102,12 +100,12 @@ impl Generate {
                     formats.into_iter().map(|format| Target { path: path.join(format!("{stem}.{format}")), format }),
                 );
             } else {
-                let format = Format::of_file_name(&text).map_err(Exit::usage)?.unwrap_or(Format::Stl);
-                in_a_folder(path)?;
+                let format = format_of(path)?;
+                writable(path)?;
                 targets.push(Target { path: path.clone(), format });
             }
         }
-        self.thumbnail.as_deref().map_or(Ok(()), in_a_folder)?;
+        self.thumbnail.as_deref().map_or(Ok(()), writable)?;
         // A file's suffix says its format; one that is asked for besides wants a folder to go to.
         if let Some(nowhere) = self.request.format.iter().find(|wanted| targets.iter().all(|to| to.format != **wanted))
         {
@@ -159,7 +157,9 @@ impl Generate {
             write_whole(path, &objects::get(bus, picture).await?)?;
         }
         if self.request.json {
-            return say_json(&completed);
+            let mut said = serde_json::to_value(&completed).map_err(Exit::other)?;
+            said["written"] = targets.iter().map(|target| target.path.display().to_string()).collect();
+            return say_json(&said);
         }
         for target in targets {
             say(format!("{}", target.path.display()));
@@ -180,10 +180,7 @@ impl Embedded {
     async fn start(infer: &[(&'static str, String)]) -> Result<Self, Exit> {
         let folder = tempfile::Builder::new().prefix("orfeas-").tempdir()?;
         let server = PrivateServer::start(folder.path(), 0, true).await?;
-        // A user waits in front of this command: what a service logs in passing is not for them.
-        let sources = Sources::from_environment();
-        let quiet = sources.environment.iter().any(|(name, value)| name == "ORFEAS_LOG_LEVEL" && !value.is_empty());
-        let sources = if quiet { sources } else { sources.with("log_level", "warn") };
+        let sources = quiet(Sources::from_environment());
         let mut services = Services::start(sources, Some(&server.url), infer, false, Shutdown::new()).await?;
         services.ready().await?;
         Ok(Self { services, server, _folder: folder })
@@ -266,5 +263,15 @@ mod tests {
         assert!(targets(&["-o", &at("duck.stl"), "-f", "3mf"]).unwrap_err().contains("3mf goes nowhere"));
         assert!(targets(&["-o", &at("none/duck.stl")]).unwrap_err().contains("there is no folder"));
         assert!(targets(&["-o", &at("duck.stl"), "--thumbnail", &at("none/t.png")]).unwrap_err().contains("no folder"));
+        assert!(targets(&["-o", &at("duck.stl"), "--thumbnail", &at("")]).unwrap_err().contains("is a folder"));
+        for nameless in [at("duck"), "-".to_owned()] {
+            assert!(targets(&["-o", &nameless]).unwrap_err().contains("no suffix that names a format: stl, "));
+        }
+        let kept = folder.path().join("kept.stl");
+        std::fs::write(&kept, "kept").unwrap();
+        let mut permissions = std::fs::metadata(&kept).unwrap().permissions();
+        permissions.set_readonly(true);
+        std::fs::set_permissions(&kept, permissions).unwrap();
+        assert!(targets(&["-o", &at("kept.stl")]).unwrap_err().contains("it may only be read"));
     }
 }

@@ -1,5 +1,6 @@
 //! A nats-server of our own, for a pipeline that brings its own bus.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -62,6 +63,7 @@ impl PrivateServer {
         std::fs::create_dir_all(folder).map_err(failed)?;
         // Absolute: the server is told paths, and must not care where it was started.
         let folder = folder.canonicalize()?;
+        let lock = locked(&folder).await?;
         for old in port_files(&folder)? {
             std::fs::remove_file(old)?;
         }
@@ -84,7 +86,9 @@ impl PrivateServer {
         let guard = guard
             // The guard ends the server when this pipe closes; it must not be killed before it has.
             .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
+            // The lock is held by whoever has this open: the guard, and the server that it starts, which says what it has to on the other
+            // one. So it is free when the last of them has ended, however that came about.
+            .stdout(lock)
             .stderr(log)
             // Ctrl-C in a terminal reaches the whole process group; the server must outlive the draining services.
             .process_group(0)
@@ -109,11 +113,15 @@ impl PrivateServer {
                 let log = std::fs::read_to_string(folder.join("server.log")).unwrap_or_default();
                 let last =
                     log.lines().rfind(|line| line.contains("[FTL]") || line.contains("[ERR]")).unwrap_or("no word");
-                return Err(Exit::new(3, format!("the private nats-server ended at once: {last}")));
+                let mend = match last.contains("address already in use") {
+                    true => "; name another --port, or a server that runs already by --nats",
+                    false => "",
+                };
+                return Err(Exit::new(3, format!("the private nats-server ended at once: {last}{mend}")));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Err(Exit::new(3, "the private nats-server did not come up within 15 s"))
+        Err(Exit::new(3, "the private nats-server did not come up within a minute"))
     }
 
     /// Ends the server in order, so that it closes its files, and waits for it.
@@ -121,6 +129,29 @@ impl PrivateServer {
         drop(self.guard.stdin.take());
         let _ = tokio::time::timeout(guard::PATIENCE + Duration::from_secs(1), self.guard.wait()).await;
     }
+}
+
+/// Locks a server's folder: two servers in one would each write over what the other stored. One whose command was killed just now is let
+/// go first.
+async fn locked(folder: &Path) -> Result<std::fs::File, Exit> {
+    const GOING: (u32, Duration) = (60, Duration::from_millis(50));
+    let lock = std::fs::File::options().create(true).append(true).open(folder.join("lock"))?;
+    for _ in 0..GOING.0 {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(GOING.1).await,
+            Err(TryLockError::Error(error)) => {
+                return Err(Exit::other(format!("{} cannot be locked: {error}", folder.display())));
+            }
+        }
+    }
+    Err(Exit::new(
+        3,
+        format!(
+            "{} is in use by another `orfeas up`; stop that one, use its server by --nats, or name another folder by --data",
+            folder.display()
+        ),
+    ))
 }
 
 fn port_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -126,7 +126,7 @@ impl Services {
             (Ok(client), Ok(ingest), Ok(infer), Ok(export), Ok(metrics)) => (client, ingest, infer, export, metrics),
             (client, ingest, infer, export, metrics) => {
                 let mistakes = [client.err(), ingest.err(), infer.err(), export.err(), metrics.err()];
-                return Err(Exit::usage(ConfigErrors::of_all(mistakes.into_iter().flatten())));
+                return Err(Exit::configuration(ConfigErrors::of_all(mistakes.into_iter().flatten())));
             }
         };
         telemetry::init(&client.log);

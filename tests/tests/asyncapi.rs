@@ -106,8 +106,13 @@ async fn schemas_fit_what_a_pipeline_says() {
             json!({"subject": said.subject, "headers": headers.collect::<serde_json::Map<_, _>>(), "payload": payload})
         })
         .collect();
-    let events = pipeline.server.folder().join("events.json");
-    std::fs::write(&events, serde_json::to_vec(&said).unwrap()).unwrap();
+    let bucket = pipeline.nats.get_key_value(subjects::BUCKET_JOBS).await.unwrap();
+    let mut records: Vec<Value> = Vec::new();
+    for name in ["good", "bad", "unwanted"] {
+        records.push(serde_json::from_slice(&bucket.get(name).await.unwrap().unwrap()).unwrap());
+    }
+    let events = pipeline.server.folder().join("said.json");
+    std::fs::write(&events, serde_json::to_vec(&json!({"events": said, "records": records})).unwrap()).unwrap();
     let mut check = Command::new(python);
     check.arg(paths::repository().join("deploy/tests/check_asyncapi.py"));
     check.arg(paths::repository().join("docs/asyncapi.yaml")).arg(events);

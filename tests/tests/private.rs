@@ -125,6 +125,32 @@ fn the_server_of_up_does_not_outlive_a_kill() {
 }
 
 #[test]
+fn a_second_up_does_not_write_into_the_first_ones_folder() {
+    let mut up = Orfeas::start(&["up", "--port", "0", "--data", "data", "--no-http"]);
+    let data = up.listening();
+    until("the pipeline runs", || up.log().contains("the pipeline runs").then_some(()));
+    let log = fs::read_to_string(data.join("server.log")).unwrap();
+    let mut second = Command::new(paths::orfeas());
+    without_settings(&mut second);
+    second.env("PATH", paths::path_to_nats_server());
+    let second = second.args(["up", "--port", "0", "--no-http", "--data"]).arg(&data).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(second.status.code() == Some(3) && said.contains("is in use by another `orfeas up`"), "{said}");
+    assert_eq!(port_file(&data), up.server, "the first one's ports are still told");
+    assert!(fs::read_to_string(data.join("server.log")).unwrap().starts_with(&log));
+    // Once the first has ended, however that came about, the folder is free.
+    up.child.kill().unwrap();
+    up.child.wait().unwrap();
+    let mut next = Orfeas::start(&["up", "--port", "0", "--data", data.to_str().unwrap(), "--no-http"]);
+    until("the next pipeline runs", || next.log().contains("the pipeline runs").then_some(()));
+    next.server = port_file(&data);
+    assert_ne!(next.server, up.server);
+    next.child.kill().unwrap();
+    next.child.wait().unwrap();
+    next.gone();
+}
+
+#[test]
 fn the_server_of_up_ends_in_order_with_it() {
     let mut up = Orfeas::start(&["up", "--port", "0", "--data", "data", "--no-http"]);
     up.listening();

@@ -20,6 +20,9 @@ pub struct PrintReport {
     /// Those of them that bound a closed hollow: they face inwards.
     #[serde(default)]
     pub cavities: u64,
+    /// Those of them that face inwards and bound no hollow: turned inside out, beside others or around them.
+    #[serde(default)]
+    pub inverted_components: u64,
     /// Euler number: vertices - edges + triangles.
     #[serde(default)]
     pub euler: i64,
@@ -88,7 +91,7 @@ impl PrintReport {
     /// Below this, two lines of a usual nozzle, a wall is warned about.
     pub const THIN_WALL_MM: f64 = 0.8;
 
-    /// Whether a slicer gets a solid: closed, manifold, consistently oriented, of positive volume, nothing degenerate.
+    /// Whether a slicer gets a solid: closed, manifold, consistently oriented, of positive volume, nothing degenerate or inside out.
     #[must_use]
     pub fn printable(&self) -> bool {
         self.triangles > 0
@@ -97,5 +100,6 @@ impl PrintReport {
             && self.oriented
             && self.degenerate_triangles == 0
             && self.volume_cm3 > 0.0
+            && self.inverted_components == 0
     }
 }

@@ -71,7 +71,7 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
         Some(Format::ThreeMf)
     } else if head.starts_with(b"ply\n") || head.starts_with(b"ply\r") {
         Some(Format::Ply)
-    } else if stl::is_binary(bytes) || stl::is_empty(bytes) || text.starts_with(b"solid") {
+    } else if stl::is_binary(bytes) || stl::is_empty(bytes) || stl::is_text(bytes) {
         Some(Format::Stl)
     } else if text.starts_with(b"{") {
         Some(Format::Gltf)

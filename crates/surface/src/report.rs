@@ -9,6 +9,7 @@ use orfeas_contract::PrintReport;
 
 use crate::Mesh;
 use crate::components::labels;
+use crate::nesting::ancestors;
 
 pub(crate) use topology::root;
 
@@ -59,7 +60,13 @@ fn measure(mesh: &Mesh, report: &mut PrintReport) {
         report.centre_of_mass_mm = Some(shape.centre);
     }
     if solid && count > 1 {
-        report.cavities = shape::volumes(mesh, &labels, count).iter().filter(|volume| **volume < 0.0).count() as u64;
+        let volumes = shape::volumes(mesh, &labels, count);
+        if volumes.iter().any(|volume| *volume < 0.0) {
+            let around = ancestors(mesh, &labels, count);
+            let inwards = around.iter().zip(volumes).filter(|(_, volume)| *volume < 0.0);
+            let (cavities, inverted): (Vec<_>, Vec<_>) = inwards.partition(|(around, _)| around.len() % 2 == 1);
+            (report.cavities, report.inverted_components) = (cavities.len() as u64, inverted.len() as u64);
+        }
     }
     if report.printable()
         && let Some(walls) = walls::walls(mesh, &fans, shape.area / 2.0)

@@ -21,6 +21,8 @@ use parts::{PART_TRIANGLES, parts};
 
 /// Where much is to go, the parts of a mesh are reduced by themselves first, to this many times the target.
 const ROUGH: usize = 6;
+/// A part keeps at least so many triangles for every vertex of its cuts.
+const CUT_SHARE: usize = 4;
 /// Longer fans are not made, and not looked at.
 const MAX_FAN: usize = 48;
 /// The least cosine between a triangle's normals before and after a collapse.
@@ -67,7 +69,9 @@ pub(crate) fn simplify_while(
                 let share = (part.mesh.triangles.len() as f64 / whole as f64 * rough as f64) as usize;
                 let mut state = State::new(part.mesh, middle);
                 state.names = part.vertices;
-                state.reduce(share, go_on)?;
+                // Vertices of a cut stay, and keep about two triangles each: a share below that would be taken from the rest of the part alone.
+                let cut = state.fixed.iter().filter(|fixed| **fixed).count();
+                state.reduce(share.max(CUT_SHARE * cut), go_on)?;
                 let names = std::mem::take(&mut state.names);
                 Ok((state, names))
             })

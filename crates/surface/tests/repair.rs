@@ -105,6 +105,40 @@ fn boxes_that_share_an_edge_or_a_corner_come_apart() {
 }
 
 #[test]
+fn solids_that_share_a_face_become_one() {
+    let one = cuboid([0.0; 3], [1.0; 3]);
+    // Mirrored at its face, whose triangles then lie on their own mirror images.
+    let mut other = inside_out(one.clone());
+    other.vertices.iter_mut().for_each(|vertex| vertex[0] = 2.0 - vertex[0]);
+    let (repaired, done) = repair(soup(&joined(&[one.clone(), other.clone()])));
+    check(&repaired, "face to face");
+    volume_is(&repaired, 2.0);
+    assert_eq!((repaired.triangles.len(), done.removed_triangles, done.closed_holes), (20, 4, 0));
+    // In a row of three, two walls.
+    let mut third = other;
+    third.vertices.iter_mut().for_each(|vertex| vertex[0] = 4.0 - vertex[0]);
+    let second = {
+        let mut second = inside_out(one.clone());
+        second.vertices.iter_mut().for_each(|vertex| vertex[0] = 2.0 - vertex[0]);
+        second
+    };
+    let (repaired, _) = repair(soup(&joined(&[one.clone(), second, inside_out(third)])));
+    check(&repaired, "in a row");
+    volume_is(&repaired, 3.0);
+    // A triangle that is there again the other way round is no wall: one of the two is needed.
+    let mut twice = one.clone();
+    let [a, b, c] = twice.triangles[5];
+    twice.triangles.push([a, c, b]);
+    let (repaired, done) = repair(soup(&twice));
+    check(&repaired, "a triangle twice");
+    assert_eq!((repaired.triangles.len(), done.removed_triangles), (12, 1));
+    // All of them twice: a solid with two sides everywhere is still that solid.
+    let (repaired, _) = repair(soup(&joined(&[one.clone(), inside_out(one)])));
+    check(&repaired, "every triangle twice");
+    volume_is(&repaired, 1.0);
+}
+
+#[test]
 fn inside_out_is_turned_and_a_cavity_is_not() {
     let (outer, inner) = (cuboid([0.0; 3], [3.0; 3]), cuboid([1.0; 3], [2.0; 3]));
     let (repaired, done) = repair(inside_out(outer.clone()));
@@ -113,6 +147,11 @@ fn inside_out_is_turned_and_a_cavity_is_not() {
     let (hollow, done) = repair(joined(&[outer.clone(), inside_out(inner.clone())]));
     volume_is(&hollow, 26.0);
     assert_eq!(done.flipped_triangles, 0);
+    // Mirrored as a whole: outside and hollow are turned.
+    let (hollow, done) = repair(joined(&[inside_out(outer.clone()), inner.clone()]));
+    assert_eq!(done.flipped_triangles, 24);
+    let found = report(&hollow, 0);
+    assert!(found.printable() && found.cavities == 1, "{found:?}");
     let (hollow, done) = repair(joined(&[inside_out(outer), inside_out(inner)]));
     volume_is(&hollow, 26.0);
     assert_eq!(done.flipped_triangles, 12);

@@ -34,7 +34,7 @@ fn what_hangs_over_is_counted_and_the_plate_is_not() {
     let table = joined(&[cuboid([0.0; 3], [10.0; 3]), cuboid([-5.0, -5.0, 10.5], [15.0, 15.0, 12.0])]);
     let found = report(&table, 0);
     near(found.overhang_cm2, 4.0, 1e-9);
-    assert_eq!(found.warnings, ["it prints as 2 separate pieces"]);
+    assert_eq!(found.warnings, ["it consists of 2 pieces, which print separately unless they overlap"]);
     // 45° is what prints without support; a little more is not.
     for (lean, expected) in [(9.9f32, 0.0), (10.1, 1.0)] {
         let mut leaning = cuboid([0.0; 3], [10.0; 3]);
@@ -96,6 +96,14 @@ fn every_fault_has_its_sentence() {
     assert_eq!((found.genus, found.centre_of_mass_mm, found.euler), (None, None, 1));
     let found = said(&inside_out(good.clone()));
     assert_eq!(found.reasons, ["it is inside out: the triangles face inwards"]);
+    // Beside another one it would pass for a hollow, and its volume would be missing.
+    let beside = joined(&[good.clone(), inside_out(cuboid([20.0; 3], [25.0; 3]))]);
+    let found = said(&beside);
+    assert_eq!((found.reasons, found.cavities), (vec!["one of its pieces is inside out".to_owned()], 0));
+    // Both sides of a square, each cut along another diagonal.
+    let mut flat = common::square();
+    flat.triangles.extend([[0, 3, 1], [1, 3, 2]]);
+    assert_eq!(said(&flat).reasons, ["it encloses no volume"]);
     let mut turned = good.clone();
     turned.triangles[3].swap(0, 1);
     assert_eq!(said(&turned).reasons, ["neighbouring triangles disagree on which side is out"]);

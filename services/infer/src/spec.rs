@@ -47,10 +47,18 @@ fn model(config: &InferConfig, folder: &Path) -> Result<ModelSpec, ServiceError>
         Some(name) => DeviceName::from_str(name).map_err(|error| ServiceError::Own(error.to_string()))?,
         None => own,
     };
+    if matches!(device, DeviceName::Cuda(_)) && !cfg!(feature = "cuda") {
+        let sentence =
+            format!("the device is {device}, and this binary was built without CUDA (cargo feature cuda); use cpu");
+        return Err(ServiceError::Own(sentence));
+    }
     let memory = match (device, config.gpu_memory_limit) {
         (DeviceName::Cuda(number), Some(limit)) => {
-            let total = device_memory(number, config.cuda_visible_devices.as_deref())
-                .map_err(|why| ServiceError::Own(format!("the memory of cuda:{number} cannot be told: {why}")))?;
+            let total = device_memory(number, config.cuda_visible_devices.as_deref()).map_err(|why| {
+                ServiceError::Own(format!(
+                    "the memory of cuda:{number} cannot be told; is NVIDIA's driver installed? {why}"
+                ))
+            })?;
             Some(Budget { limit: limit.of_device(total), card: total })
         }
         _ => None,

@@ -1,7 +1,8 @@
 //! Where nothing was asked, the side is known all the same: the coarse level's, or the neighbours'.
 
 use super::bricks::Bricks;
-use super::grid::{Mask, Volume};
+use super::grid::Volume;
+use super::mask::Mask;
 
 /// What a sample that was not asked reads as: far inside or far outside. A grid whose values near the surface are real
 /// needs no more.

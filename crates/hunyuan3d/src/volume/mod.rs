@@ -11,6 +11,7 @@ mod bricks;
 mod close;
 mod decode;
 mod grid;
+mod mask;
 mod refine;
 
 pub use ask::GROUPS_AT_ONCE;

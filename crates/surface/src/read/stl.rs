@@ -17,14 +17,19 @@ pub(super) fn is_empty(bytes: &[u8]) -> bool {
     bytes.len() == HEADER && count(bytes) == Some(0)
 }
 
+/// Whether it begins as a file of text does, after a byte order mark and white space.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    text.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"solid"))
+}
+
 fn count(bytes: &[u8]) -> Option<usize> {
     let word = bytes.get(80..84)?.first_chunk::<4>()?;
     Some(u32::from_le_bytes(*word) as usize)
 }
 
 pub(super) fn stl(bytes: &[u8]) -> Result<Mesh, SurfaceError> {
-    let corners =
-        if !is_binary(bytes) && bytes.trim_ascii_start().starts_with(b"solid") { text(bytes)? } else { binary(bytes)? };
+    let corners = if !is_binary(bytes) && is_text(bytes) { text(bytes)? } else { binary(bytes)? };
     let triangles = (0..corners.len() as u32 / 3).map(|t| [3 * t, 3 * t + 1, 3 * t + 2]).collect();
     Ok(Mesh { vertices: corners, triangles }.welded())
 }
@@ -33,6 +38,12 @@ fn binary(bytes: &[u8]) -> Result<Vec<[f32; 3]>, SurfaceError> {
     let count = count(bytes).ok_or_else(|| SurfaceError::damaged("an STL file of fewer than 84 bytes"))?;
     let records = bytes[HEADER..].chunks_exact(RECORD);
     if count > records.len() {
+        // Of a web page, say, whose letters are no count.
+        if bytes[..HEADER].iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+            return Err(SurfaceError::damaged(
+                "it is neither a binary STL file nor one of text, which begins with `solid`",
+            ));
+        }
         return Err(SurfaceError::damaged(format!("{count} triangles are promised, {} are there", records.len())));
     }
     if count > MAX_TRIANGLES {

@@ -64,7 +64,8 @@ pub fn repair(mesh: Mesh) -> (Mesh, RepairReport) {
     (mesh.compacted(), report)
 }
 
-/// Turns the pieces of negative volume that lie within no other.
+/// Turns the pieces of negative volume that lie within no other, and where one was turned what lies within it, unless it is a cavity
+/// already: of a solid that is mirrored as a whole the walls of its hollows are turned too.
 fn turn_outwards(mesh: &mut Mesh, report: &mut RepairReport) {
     let (labels, count) = crate::components::labels(mesh);
     let (low, high) = mesh.bounds().unwrap_or_default();
@@ -78,9 +79,15 @@ fn turn_outwards(mesh: &mut Mesh, report: &mut RepairReport) {
         return;
     }
     let around = ancestors(mesh, &labels, count);
+    let turned: Vec<bool> = (0..count)
+        .map(|piece| {
+            let root = around[piece].iter().find(|other| around[**other as usize].is_empty());
+            let mirrored = volumes[root.map_or(piece, |root| *root as usize)] < 0.0;
+            if around[piece].len().is_multiple_of(2) { volumes[piece] < 0.0 } else { mirrored && volumes[piece] > 0.0 }
+        })
+        .collect();
     for (triangle, label) in mesh.triangles.iter_mut().zip(&labels) {
-        let piece = *label as usize;
-        if volumes[piece] < 0.0 && around[piece].len().is_multiple_of(2) {
+        if turned[*label as usize] {
             triangle.swap(1, 2);
             report.flipped_triangles += 1;
         }

@@ -32,8 +32,14 @@ fn reasons(report: &PrintReport) -> Vec<String> {
     count(report.degenerate_triangles, "triangle has no area", "triangles have no area");
     if !report.oriented {
         reasons.push("neighbouring triangles disagree on which side is out".into());
-    } else if report.watertight && report.volume_cm3 <= 0.0 {
+    } else if report.watertight && report.volume_cm3 < 0.0 {
         reasons.push("it is inside out: the triangles face inwards".into());
+    } else {
+        match report.inverted_components {
+            0 => {}
+            1 => reasons.push("one of its pieces is inside out".into()),
+            many => reasons.push(format!("{many} of its pieces are inside out")),
+        }
     }
     // Holes and disagreement leave the volume without a meaning; it is named only where nothing else is.
     if reasons.is_empty() && !report.printable {
@@ -46,7 +52,7 @@ fn warnings(report: &PrintReport) -> Vec<String> {
     let mut warnings = Vec::new();
     let pieces = report.components.saturating_sub(report.cavities);
     if pieces > 1 {
-        warnings.push(format!("it prints as {pieces} separate pieces"));
+        warnings.push(format!("it consists of {pieces} pieces, which print separately unless they overlap"));
     }
     match report.cavities {
         0 => {}

@@ -58,6 +58,12 @@ pub fn cuboid(low: [f32; 3], high: [f32; 3]) -> Mesh {
     Mesh { vertices: (0..8).map(corner).collect(), triangles }
 }
 
+/// Two triangles.
+pub fn square() -> Mesh {
+    let vertices = vec![[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 1.0, 0.0]];
+    Mesh { vertices, triangles: vec![[0, 1, 2], [0, 2, 3]] }
+}
+
 pub fn joined(parts: &[Mesh]) -> Mesh {
     let mut all = Mesh::default();
     for part in parts {
