@@ -37,7 +37,7 @@ pub fn version(server: &Path) -> Option<String> {
     Some(text.trim().rsplit('v').next()?.to_owned())
 }
 
-/// Direct batched reads, which the object store here needs, came with 2.11.
+/// Direct batched reads and the last sequence of another subject, which the object store here needs, came with 2.11.
 fn recent(server: &Path) -> bool {
     let Some(version) = version(server) else { return false };
     let mut numbers = version.split('.').map_while(|part| part.parse::<u32>().ok());
