@@ -119,5 +119,7 @@ async fn a_deleted_record_holds_up_nobody() {
     pipeline.complete(&early, "{}", pictures::disc(64)).await;
     pipeline.settled().await;
     assert_eq!(pipeline.history("orfeas.events.completed.done").await.len(), 1);
+    let record = jobs::get(&pipeline.bus, &done).await.unwrap();
+    assert!(record.is_none(), "a job that has ended was begun again: {record:?}");
     assert_eq!(pipeline.history("orfeas.events.failed.*").await.len(), 0);
 }

@@ -68,7 +68,8 @@ pub async fn accept(
         }
     }
     let record = JobRecord::accepted(job.clone(), source.clone(), options.clone(), orfeas_contract::now());
-    match kv::create(bus, subjects::BUCKET_JOBS, job.as_str(), &record).await {
+    // Not over a deleted record: whether that one's job has ended is asked first.
+    match kv::update(bus, subjects::BUCKET_JOBS, job.as_str(), &record, 0).await {
         Ok(_) => Ok(Acceptance::Ours),
         Err(error) if error.kind() == BusErrorKind::Conflict => match get(bus, job).await? {
             Some(entry) if entry.value.source != *source => Ok(Acceptance::Repetition),

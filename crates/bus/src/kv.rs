@@ -85,7 +85,7 @@ pub async fn create<T: serde::Serialize>(bus: &Bus, bucket: &str, key: &str, val
     }
 }
 
-/// Sets a key that stands at `revision`; gives the new revision.
+/// Sets a key that stands at `revision` (0: nothing was ever there); gives the new revision.
 ///
 /// # Errors
 /// [`BusErrorKind::Conflict`] where it stands elsewhere.

@@ -35,7 +35,7 @@ pub struct Shelf<'a> {
 
 impl Drop for Shelf<'_> {
     fn drop(&mut self) {
-        self.clear();
+        self.keep().iter().for_each(|artifact| objects::discard(self.bus, artifact));
     }
 }
 
@@ -49,10 +49,6 @@ impl<'a> Shelf<'a> {
     /// From here on the job's record may name what is stored; gives it.
     pub fn keep(&self) -> Vec<ArtifactRef> {
         std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn clear(&self) {
-        self.keep().iter().for_each(|artifact| objects::discard(self.bus, artifact));
     }
 
     fn note(&self, artifact: &ArtifactRef) {
