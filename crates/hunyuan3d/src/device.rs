@@ -8,6 +8,8 @@ use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::kernels::Fetch;
+use crate::kernels::sets::integers_of;
 use crate::{ModelError, ModelErrorKind};
 
 /// Where a model runs.
@@ -192,12 +194,33 @@ pub(crate) fn put<B: Backend, const D: usize>(data: TensorData, shape: [usize; D
 /// # Errors
 /// [`ModelErrorKind::Compute`] where the device failed or a value is no finite number.
 pub(crate) fn read<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f32>, ModelError> {
-    let data = tensor.try_into_data().map_err(|error| device_failure(&error.to_string()))?;
+    finite(checked(tensor.try_into_data().map_err(|error| error.to_string()))?)
+}
+
+/// Values that were on their way to the host, in float32.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn arrived(fetch: Fetch) -> Result<Vec<f32>, ModelError> {
+    finite(checked(fetch())?)
+}
+
+/// Integers that were on their way to the host.
+///
+/// # Errors
+/// [`ModelErrorKind::Compute`] where the device failed.
+pub(crate) fn arrived_integers(fetch: Fetch) -> Result<Vec<u32>, ModelError> {
+    checked(fetch()).map(integers_of)
+}
+
+/// What came from a device, unless it has failed.
+fn checked(data: Result<TensorData, String>) -> Result<TensorData, ModelError> {
+    let data = data.map_err(|error| device_failure(&error))?;
     // Latents are kept for a later attempt: none of a run that has failed already.
-    if let Some(text) = device_panic().as_deref() {
-        return Err(device_failure(text));
+    match device_panic().as_deref() {
+        Some(text) => Err(device_failure(text)),
+        None => Ok(data),
     }
-    finite(data)
 }
 
 /// Values in float32, all of them finite numbers.
@@ -210,9 +233,7 @@ fn finite(data: TensorData) -> Result<Vec<f32>, ModelError> {
     };
     let values = values.map_err(|error| failed(format!("the device gave another type than asked for: {error:?}")))?;
     if values.par_iter().any(|value| !value.is_finite()) {
-        return Err(failed(
-            "the network gave a value that is no finite number; a wider precision may mend that".into(),
-        ));
+        return Err(ModelError::not_finite());
     }
     Ok(values)
 }

@@ -63,6 +63,11 @@ impl ModelError {
         Self::new(ModelErrorKind::Request, sentence)
     }
 
+    pub(crate) fn not_finite() -> Self {
+        let sentence = "the network gave a value that is no finite number; a wider precision may mend that";
+        Self::new(ModelErrorKind::Compute, sentence)
+    }
+
     pub(crate) fn cancelled() -> Self {
         Self::new(ModelErrorKind::Cancelled, "the run was cancelled")
     }

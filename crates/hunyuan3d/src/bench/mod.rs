@@ -18,7 +18,7 @@ use crate::noise;
 use crate::open::{Begin, Phase, ShapeJob, ShapeModel as _, ShapeRequest, ShapeWatch};
 use crate::parts::Residency;
 use crate::sampling::{Latents, Run};
-use crate::volume::{Method, VolumeOptions, to_device};
+use crate::volume::{Method, Score, VolumeOptions, to_device};
 use crate::weights::{Checkpoint, RandomWeights};
 use crate::{ModelError, checked};
 pub use growth::{Growth, peak_resident_bytes, resident_bytes};
@@ -103,15 +103,6 @@ pub fn bench(request: &BenchRequest) -> Result<BenchReport, ModelError> {
     }
 }
 
-/// A torus with a ball through its hole: about the share of surface that a photographed object has.
-fn shape([x, y, z]: [f32; 3]) -> f32 {
-    let ring = (x * x + z * z).sqrt() - 0.62;
-    let torus = 0.24 - (ring * ring + y * y).sqrt();
-    let ball = 0.45 - (x * x + y * y + z * z).sqrt();
-    // As steep as trained logits are near a surface.
-    100.0 * torus.max(ball)
-}
-
 /// Nobody watches.
 struct Unwatched;
 
@@ -165,7 +156,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     if request.jobs {
         let volume = VolumeOptions {
             chunk: request.chunk.max(1),
-            score: Some(shape),
+            score: Some(Score::TorusAndBall),
             ..VolumeOptions::new(request.method, request.resolution)
         };
         let steps = request.steps.max(1);
@@ -262,7 +253,7 @@ fn run<B: Kernels>(request: &BenchRequest, device: B::Device) -> Result<BenchRep
     if request.resolution > 0 {
         let options = VolumeOptions {
             chunk: request.chunk,
-            score: Some(shape),
+            score: Some(Score::TorusAndBall),
             ..VolumeOptions::new(request.method, request.resolution)
         };
         let mut asked = 0;

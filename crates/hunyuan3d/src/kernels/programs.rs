@@ -32,6 +32,8 @@ pub enum Source {
     Rows,
     /// Key selection.
     Select,
+    /// Sets of a grid's samples.
+    Sets,
 }
 
 const COMMON: &str = include_str!("cuda/common.cuh");
@@ -40,8 +42,15 @@ const HOPPER: &str = include_str!("cuda/hopper.cuh");
 
 impl Source {
     /// Every source.
-    pub const ALL: [Self; 6] =
-        [Self::AttentionHopper, Self::AttentionAmpere, Self::GemmHopper, Self::GemmAmpere, Self::Rows, Self::Select];
+    pub const ALL: [Self; 7] = [
+        Self::AttentionHopper,
+        Self::AttentionAmpere,
+        Self::GemmHopper,
+        Self::GemmAmpere,
+        Self::Rows,
+        Self::Select,
+        Self::Sets,
+    ];
 
     fn parts(self) -> &'static [&'static str] {
         match self {
@@ -51,6 +60,7 @@ impl Source {
             Self::GemmAmpere => &[COMMON, AMPERE, include_str!("cuda/gemm_ampere.cu")],
             Self::Rows => &[COMMON, include_str!("cuda/rows.cu")],
             Self::Select => &[COMMON, include_str!("cuda/select.cu")],
+            Self::Sets => &[COMMON, include_str!("cuda/sets.cu")],
         }
     }
 }
@@ -218,7 +228,20 @@ pub fn select(places: usize, element: DType) -> Program {
     }
 }
 
-/// Everything that a generation may be asked to compile; of the kernels that go row by row, which are one source, one.
+/// A kernel of those that work on sets of a grid's samples.
+#[must_use]
+pub fn sets(entry: &'static str) -> Program {
+    Program { entry, source: Source::Sets, element: DType::F16, constants: Vec::new(), threads: 256, shared: 0 }
+}
+
+/// The one that sorts samples into sets by values in a precision.
+#[must_use]
+pub fn set_values(element: DType) -> Program {
+    let constants = if element == DType::F32 { vec![("WIDE", 1)] } else { Vec::new() };
+    Program { element, constants, ..sets("set_values") }
+}
+
+/// Everything that a generation may be asked to compile; of kernels that are one source one of each of its constants.
 #[must_use]
 pub fn all(generation: Generation) -> Vec<Program> {
     let of_element = |element| {
@@ -231,5 +254,6 @@ pub fn all(generation: Generation) -> Vec<Program> {
         let others = [attention(generation, element)].into_iter().chain(norms);
         products.chain(others).chain([1024, 4096].map(|places| select(places, element)))
     };
-    [DType::F16, DType::BF16].into_iter().flat_map(of_element).collect()
+    let sets = [DType::F16, DType::BF16, DType::F32].map(set_values);
+    [DType::F16, DType::BF16].into_iter().flat_map(of_element).chain(sets).collect()
 }

@@ -7,8 +7,9 @@ use crate::config::ModelConfig;
 use crate::device::Precision;
 use crate::dit::STEPS_AT_ONCE;
 use crate::kernels::plain::SCORES;
+use crate::kernels::sets;
 use crate::parts::Residency;
-use crate::volume::{GROUPS_AT_ONCE, flash_key_count};
+use crate::volume::{GROUPS_AT_ONCE, SETS, WIDEST_ON_DEVICE, flash_key_count};
 use crate::{ModelError, ModelErrorKind};
 use pages::{Pages, Taken};
 pub use parameters::Parameters;
@@ -63,7 +64,7 @@ struct Block {
 
 impl MemoryNeed {
     /// Computes the need of a model that makes one shape at a time. With `own_kernels`, attention's scores, norms and activations
-    /// exist inside our kernels alone; plain Burn has tensors for them. The field's grid is not in it: it lies on the host.
+    /// exist inside our kernels alone; plain Burn has tensors for them, but sets of samples on the host, where the field's values always lie.
     #[must_use]
     pub fn of(config: &ModelConfig, precision: Precision, own_kernels: bool) -> Self {
         Self::of_several(config, precision, own_kernels, 1)
@@ -146,6 +147,11 @@ impl MemoryNeed {
         decoding.push(((latents * geo) as u64 * bytes, 4));
         // FlashVDM's keys and values of a chunk's groups.
         decoding.push(((flash_key_count(latents) * geo) as u64 * bytes, 2 * GROUPS_AT_ONCE as u64));
+        if own_kernels {
+            // The search's sets of samples, of the widest grid that it is on the device for.
+            let set = WIDEST_ON_DEVICE * WIDEST_ON_DEVICE * sets::words(WIDEST_ON_DEVICE) * size_of::<u32>();
+            decoding.push((set as u64, SETS as u64));
+        }
         Self {
             encoding: Work { held: parameters(conditioner(&config.conditioner)), passing: vec![encoding] },
             sampling: Work { held: parameters(denoiser(dit)), passing: sampling.collect() },
@@ -311,12 +317,11 @@ mod tests {
             // Scores alone: twice narrow, twice wide.
             assert!(of(false) > of(true) + (SCORES as u64 * 12), "{residency:?}");
         }
-        // In float32 there are no kernels of ours.
-        let of = |own: bool| {
-            let need = MemoryNeed::of(&preset("hunyuan3d-2").unwrap(), Precision::Float32, own);
-            need.peak(24 << 30, 8192, Residency::Whole)
-        };
-        assert_eq!(of(true), of(false));
+        // In float32 there are none of ours but those for sets.
+        let of = |own: bool| MemoryNeed::of(&preset("hunyuan3d-2").unwrap(), Precision::Float32, own).decoding.passing;
+        let (ours, plain) = (of(true), of(false));
+        assert_eq!(ours[0][..plain[0].len()], plain[0]);
+        assert_eq!(ours[0][plain[0].len()..], [(513 * 513 * 18 * 4, SETS as u64)]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::axes::Axes;
 use super::bricks::Bricks;
 use super::decode::{VolumeOptions, VolumeWatch};
 use super::refine::flash_key_count;
+use super::score::Score;
 use crate::ModelError;
 use crate::device::{put, read};
 use crate::kernels::Kernels;
@@ -77,7 +78,8 @@ impl<B: Kernels> Run<'_, '_, B> {
         mut part: Part,
         begin: impl FnOnce() -> Bricks,
     ) -> Result<Bricks, ModelError> {
-        let mut batches = batches.into_iter().map(|batch| prepared(batch, axes, stride, self.options.score));
+        let score = self.options.score;
+        let mut batches = batches.into_iter().map(|batch| prepared(batch, axes, stride, score));
         let first = batches.next();
         let mut launched = first.map(|first| self.launched(first, stride, part)).transpose()?;
         let mut values = begin();
@@ -96,80 +98,100 @@ impl<B: Kernels> Run<'_, '_, B> {
     fn launched(&mut self, prepared: Prepared, stride: usize, part: Part) -> Result<Launched<B>, ModelError> {
         let Prepared { batch, points, choosing, scored } = prepared;
         let points = self.tensor(points);
-        let logits = if batch.groups.is_empty() {
-            self.chunks(points, part)?
-        } else {
-            self.chunks_in_groups(points, choosing, &batch.groups, stride, part)?
-        };
-        Ok(Launched { batch, logits, scored })
-    }
-
-    /// Logits of points, a chunk behind the other.
-    fn chunks(&mut self, points: Tensor<B, 3>, part: Part) -> Result<Vec<Tensor<B, 1>>, ModelError> {
-        let queries = points.dims()[1];
+        let sizes = if batch.groups.is_empty() { vec![batch.indices.len()] } else { batch.groups.clone() };
+        let mut choices = (!batch.groups.is_empty()).then(|| Choices::new(self.tensor(choosing), &sizes, stride));
         let mut logits = Vec::new();
-        for begin in (0..queries).step_by(self.options.chunk) {
-            let count = self.options.chunk.min(queries - begin);
-            logits.push(self.geometry.logits(points.clone().narrow(1, begin, count), self.keys).reshape([count]));
-            self.tell(part.level, part.before + begin + count, part.all)?;
-        }
-        Ok(logits)
-    }
-
-    /// The same, each group with the keys that its own queries choose.
-    fn chunks_in_groups(
-        &mut self,
-        points: Tensor<B, 3>,
-        choosing: Vec<f32>,
-        sizes: &[usize],
-        stride: usize,
-        part: Part,
-    ) -> Result<Vec<Tensor<B, 1>>, ModelError> {
-        let count = flash_key_count(self.keys.tokens());
-        let choosing = self.tensor(choosing);
-        let (mut at, mut chosen_by) = (0, 0);
-        // The group that the chunk before ended in.
-        let mut open: Option<(usize, ShapeKeys<B>)> = None;
-        let mut logits = Vec::new();
-        for chunk in chunks_of_groups(sizes, self.options.chunk) {
-            let mut own = Vec::with_capacity(chunk.len());
-            let new: Vec<_> =
-                chunk.iter().filter(|(group, _)| open.as_ref().is_none_or(|(open, _)| open != group)).collect();
-            let sampled: Vec<usize> = new.iter().map(|(group, _)| sizes[*group].div_ceil(stride)).collect();
-            let together = sampled.iter().sum();
-            let chosen = match together {
-                0 => Vec::new(),
-                _ => self.geometry.select(choosing.clone().narrow(1, chosen_by, together), &sampled, self.keys, count),
-            };
-            chosen_by += together;
-            let mut chosen = chosen.into_iter();
-            for (group, queries) in chunk {
-                let keys = match open.take() {
-                    Some((open, keys)) if open == group => Some(keys),
-                    _ => chosen.next(),
-                };
-                let Some(keys) = keys else { continue };
-                open = Some((group, keys.clone()));
-                own.push((queries, keys));
-            }
-            let queries = own.iter().map(|(queries, _)| queries).sum();
-            let own = self.geometry.logits_of_groups(points.clone().narrow(1, at, queries), &own);
-            logits.push(own.reshape([queries]));
+        let mut at = 0;
+        for chunk in chunks_of_groups(&sizes, self.options.chunk) {
+            let queries = chunk.iter().map(|(_, queries)| queries).sum();
+            let own = points.clone().narrow(1, at, queries);
+            logits.push(self.logits(own, &chunk, choices.as_mut()));
             at += queries;
             self.tell(part.level, part.before + at, part.all)?;
         }
-        Ok(logits)
+        Ok(Launched { batch, logits, scored })
     }
 
-    fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {
+    /// Logits of a chunk's points, `[queries]`: of these groups so many, each with the keys that its own queries choose; without choices all
+    /// look at all keys.
+    pub fn logits(
+        &self,
+        points: Tensor<B, 3>,
+        chunk: &[(usize, usize)],
+        choices: Option<&mut Choices<B>>,
+    ) -> Tensor<B, 1> {
+        let queries = points.dims()[1];
+        let logits = match choices {
+            None => self.geometry.logits(points, self.keys),
+            Some(choices) => {
+                let own = choices.keys(self.geometry, self.keys, chunk);
+                self.geometry.logits_of_groups(points, &own)
+            }
+        };
+        logits.reshape([queries])
+    }
+
+    pub fn tensor(&self, points: Vec<f32>) -> Tensor<B, 3> {
         to_device(points, &self.device)
     }
 
-    fn tell(&mut self, level: usize, done: usize, all: usize) -> Result<(), ModelError> {
+    pub fn tell(&mut self, level: usize, done: usize, all: usize) -> Result<(), ModelError> {
         match (self.watch)(level, self.levels, done, all) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(ModelError::cancelled()),
         }
+    }
+}
+
+/// The keys of groups behind one another, which each group's own queries choose when its turn comes.
+pub(super) struct Choices<B: Kernels> {
+    /// `[1, queries that choose, 3]`, group behind group.
+    choosing: Tensor<B, 3>,
+    /// How many of them each group has.
+    counts: Vec<usize>,
+    /// How many have chosen.
+    chosen: usize,
+    /// The group that the chunk before ended in.
+    open: Option<(usize, ShapeKeys<B>)>,
+}
+
+impl<B: Kernels> Choices<B> {
+    /// Of groups of such sizes every `stride`-th query chooses.
+    pub fn new(choosing: Tensor<B, 3>, sizes: &[usize], stride: usize) -> Self {
+        let counts = sizes.iter().map(|size| size.div_ceil(stride)).collect();
+        Self { choosing, counts, chosen: 0, open: None }
+    }
+
+    /// The keys of a chunk's groups, with so many queries of each.
+    fn keys(
+        &mut self,
+        geometry: &GeometryDecoder<B>,
+        all: &ShapeKeys<B>,
+        chunk: &[(usize, usize)],
+    ) -> Vec<(usize, ShapeKeys<B>)> {
+        let new = chunk.iter().filter(|(group, _)| self.open.as_ref().is_none_or(|(open, _)| open != group));
+        let counts: Vec<usize> = new.map(|(group, _)| self.counts[*group]).collect();
+        let together = counts.iter().sum();
+        let mut keys = match together {
+            0 => Vec::new(),
+            _ => {
+                let own = self.choosing.clone().narrow(1, self.chosen, together);
+                geometry.select(own, &counts, all, flash_key_count(all.tokens()))
+            }
+        }
+        .into_iter();
+        self.chosen += together;
+        let mut of_chunk = Vec::with_capacity(chunk.len());
+        for (group, queries) in chunk {
+            let own = match self.open.take() {
+                Some((open, keys)) if open == *group => Some(keys),
+                _ => keys.next(),
+            };
+            let Some(own) = own else { continue };
+            self.open = Some((*group, own.clone()));
+            of_chunk.push((*queries, own));
+        }
+        of_chunk
     }
 }
 
@@ -181,7 +203,7 @@ pub(crate) fn to_device<B: Kernels>(points: Vec<f32>, device: &B::Device) -> Ten
 
 /// Cuts groups of these sizes, behind one another, into chunks of up to so many queries: of each, which groups it has queries
 /// of, and how many.
-fn chunks_of_groups(sizes: &[usize], chunk: usize) -> Vec<Vec<(usize, usize)>> {
+pub(super) fn chunks_of_groups(sizes: &[usize], chunk: usize) -> Vec<Vec<(usize, usize)>> {
     let mut chunks = vec![Vec::new()];
     let mut room = chunk;
     for (group, size) in sizes.iter().enumerate() {
@@ -204,9 +226,9 @@ fn chunks_of_groups(sizes: &[usize], chunk: usize) -> Vec<Vec<(usize, usize)>> {
 }
 
 /// Finds a batch's points, and of each group every `stride`-th, which choose its keys.
-fn prepared(batch: Batch, axes: &Axes, stride: usize, score: Option<fn([f32; 3]) -> f32>) -> Prepared {
+fn prepared(batch: Batch, axes: &Axes, stride: usize, score: Option<Score>) -> Prepared {
     let points = points(&batch.indices, axes);
-    let scored = score.map(|score| points.par_chunks_exact(3).map(|p| score([p[0], p[1], p[2]])).collect());
+    let scored = score.map(|score| score.of_points(&points));
     let mut rest = batch.indices.as_slice();
     let mut choose = Vec::new();
     for size in &batch.groups {

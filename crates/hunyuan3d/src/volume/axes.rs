@@ -59,6 +59,11 @@ impl Axes {
         self.tables[axis][place as usize]
     }
 
+    /// Coordinates of all places, `[3, samples]`.
+    pub fn coordinates(&self) -> Vec<f32> {
+        self.tables.concat()
+    }
+
     /// Samples along an axis.
     pub fn samples(&self) -> u32 {
         self.samples

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::axes::Axes;
+use crate::kernels::Mask;
 
 /// Samples along a brick's edge.
 pub const BRICK_EDGE: usize = 8;
@@ -87,19 +88,39 @@ impl Bricks {
         Self { samples, edge, bricks }
     }
 
-    /// A grid of twice the resolution (or one more), each sample with what `side` makes of the coarse one that it belongs to.
-    pub fn doubled(&self, samples: usize, side: impl Fn(f32) -> f32 + Send + Sync) -> Self {
-        let below = |place: [usize; 3]| place.map(|at| (at / 2).min(self.samples - 1));
+    /// A grid of twice a set's resolution (or one more), each sample with one of two values: by whether the coarse one that it belongs to is in
+    /// the set.
+    pub fn repeated(samples: usize, set: &Mask, [out, within]: [f32; 2]) -> Self {
+        let last = set.samples() - 1;
         Self::of(samples, |origin| {
-            // A fine brick lies within one coarse brick.
-            match self.brick(below(origin).map(|at| at / BRICK_EDGE)) {
-                Brick::Uniform(value) => Brick::Uniform(side(*value)),
-                Brick::Stored(values) => Brick::of(origin, |place| side(values[offset(below(place))])),
+            let below = |at: usize| (at / 2).min(last);
+            // A brick's samples belong to four places along an axis. As few bits are left of the grid's last ones.
+            let (z, bits) = (origin[2] / 2, (last + 1 - origin[2] / 2).min(BRICK_EDGE / 2));
+            let wanted = u8::MAX >> (BRICK_EDGE - bits);
+            let rows: [[u8; 4]; 4] = std::array::from_fn(|x| {
+                std::array::from_fn(|y| {
+                    let row = [below(origin[0] + 2 * x), below(origin[1] + 2 * y)];
+                    set.eight(row, z / BRICK_EDGE) >> (z % BRICK_EDGE) & wanted
+                })
+            });
+            let first = rows[0][0];
+            if (first == 0 || first == wanted) && rows.as_flattened().iter().all(|row| *row == first) {
+                return Brick::Uniform(if first == 0 { out } else { within });
             }
+            Brick::of([0; 3], |[x, y, z]| {
+                let bit = (z / 2).min(bits - 1);
+                if rows[x / 2][y / 2] >> bit & 1 == 1 { within } else { out }
+            })
         })
     }
 
+    /// The samples whose values pass a test.
+    pub fn mask(&self, test: impl Fn(f32) -> bool + Sync) -> Mask {
+        Mask::by_rows(self.samples, |row| self.row_bits(row, &test))
+    }
+
     /// Samples along an edge.
+    #[cfg(test)]
     pub fn samples(&self) -> usize {
         self.samples
     }
@@ -137,7 +158,7 @@ impl Bricks {
     }
 
     /// Of the row of samples along z at x and y, eight at a time, which pass a test: a bit each, those beyond the grid 0.
-    pub fn row_bits(&self, [x, y]: [usize; 2], test: impl Fn(f32) -> bool) -> impl Iterator<Item = u8> {
+    fn row_bits(&self, [x, y]: [usize; 2], test: impl Fn(f32) -> bool) -> impl Iterator<Item = u8> {
         let first = offset([x, y, 0]);
         let row = &self.bricks[(x / BRICK_EDGE * self.edge + y / BRICK_EDGE) * self.edge..][..self.edge];
         row.iter().enumerate().map(move |(z, brick)| {
@@ -207,21 +228,25 @@ mod tests {
     }
 
     #[test]
-    fn doubling_gives_each_sample_its_coarse_ones_side() {
-        for (coarse, fine) in [(9, 17), (12, 23), (12, 24), (17, 33)] {
-            let axes = Axes::even([[0.0; 3], [1.0; 3]], coarse - 1);
-            let mut indices: Vec<u32> =
-                (0..40).map(|i| index(coarse, [i * 7 % coarse, i * 5 % coarse, i * 3 % coarse])).collect();
-            indices.sort_unstable();
-            let mut bricks = Bricks::uniform(coarse, -2.0);
-            bricks.set(&axes, &indices, &[indices.len()], &vec![3.0; indices.len()]);
-            let doubled = bricks.doubled(fine, f32::signum);
+    fn of_a_set_each_sample_has_its_coarse_ones_side() {
+        for (coarse, fine) in [(5, 9), (9, 17), (12, 23), (12, 24), (17, 33)] {
+            let mut set = Mask::empty(coarse);
+            (0..40).for_each(|i| set.insert(index(coarse, [i * 7 % coarse, i * 5 % coarse, i * 3 % coarse])));
+            // A block that bricks lie within.
+            let low = coarse / 2;
+            let block = (0..coarse.pow(3)).map(|i| [i / (coarse * coarse), i / coarse % coarse, i % coarse]);
+            block.filter(|place| place.iter().all(|at| *at >= low)).for_each(|place| set.insert(index(coarse, place)));
+            let inside: std::collections::BTreeSet<u32> = set.indices().into_iter().collect();
+            let repeated = Bricks::repeated(fine, &set, [-1.0, 1.0]);
             for i in 0..fine * fine * fine {
                 let place = [i / (fine * fine), i / fine % fine, i % fine];
                 let below = place.map(|at| (at / 2).min(coarse - 1));
-                assert_eq!(doubled.value(place), bricks.value(below).signum(), "{place:?} of {fine}");
+                let expected = if inside.contains(&index(coarse, below)) { 1.0 } else { -1.0 };
+                assert_eq!(repeated.value(place), expected, "{place:?} of {fine}");
             }
-            assert!(doubled.bricks.iter().any(|brick| matches!(brick, Brick::Uniform(_))) || fine < 30);
+            let uniform =
+                |value| repeated.bricks.iter().any(|brick| matches!(brick, Brick::Uniform(own) if *own == value));
+            assert!((uniform(1.0) && uniform(-1.0)) || fine < 30, "{fine}");
         }
     }
 }

@@ -1,54 +1,58 @@
 //! Where nothing was asked, the side is known all the same: the coarse level's, or the neighbours'.
 
 use super::bricks::Bricks;
-use super::grid::Volume;
-use super::mask::Mask;
+use super::surface::SampleSet;
+use crate::kernels::Mask;
 
 /// What a sample that was not asked reads as: far inside or far outside. A grid whose values near the surface are real
 /// needs no more.
 const FAR: f32 = 1.0;
 
-/// Where the band that is asked may stop short of the surface. It follows from what is asked alone, so it is found while the device
+/// Where the band that is asked may stop short of the surface. It follows from what is asked alone, so the host finds it while the device
 /// computes; once the values are known, little is left to do.
-pub struct Border {
+pub struct Border<S> {
     /// Samples that are not asked, whose coarse side is outside and inside.
-    unasked: [Mask; 2],
+    unasked: [S; 2],
     /// Samples that are asked, next to one of those.
-    beside: [Mask; 2],
+    beside: [S; 2],
 }
 
-impl Border {
-    /// Of what is asked of a finer level.
-    pub fn of(asked: &Mask, coarse: &Volume, level: f32) -> Self {
-        let inside = Mask::of(&coarse.values, |value| value >= level).repeated(asked.samples()).without(asked);
+impl<S: SampleSet> Border<S> {
+    /// Of what is asked of a finer level, by what is inside on the coarse one.
+    pub fn of(asked: &S, coarse_inside: &S) -> Self {
+        let inside = coarse_inside.repeated(asked.samples()).without(asked);
         let outside = asked.clone().with(&inside).complement();
-        let beside = |unasked: &Mask| unasked.dilated_by_faces().within(asked);
+        let beside = |unasked: &S| unasked.dilated_by_faces().within(asked);
         Self { beside: [beside(&outside), beside(&inside)], unasked: [outside, inside] }
     }
 
     /// Samples that were not asked, next to one that was, whose coarse side is not that one's: the surface passes between
     /// them, and the band stopped short of it. With them come their own neighbours, so that it is soon caught up with.
-    pub fn open_ends(self, values: &Bricks, asked: &Mask, level: f32) -> Mask {
-        let inside = Mask::of(values, |value| value >= level);
+    ///
+    /// Of what is inside, only samples that were asked matter.
+    pub fn open_ends(self, inside: &S, asked: &S) -> S {
         let [beside_outside, beside_inside] = self.beside;
-        let across = [beside_outside.within(&inside), beside_inside.without(&inside)];
-        if across.iter().all(Mask::is_empty) {
-            return Mask::empty(asked.samples());
+        let across = [beside_outside.within(inside), beside_inside.without(inside)];
+        let [out_to, in_to] = &across;
+        if across.iter().all(S::is_seen_empty) {
+            return out_to.clone();
         }
-        let [outside, inside] = [0, 1].map(|side| across[side].dilated_by_faces().within(&self.unasked[side]));
+        let [outside, inside] = [(out_to, &self.unasked[0]), (in_to, &self.unasked[1])]
+            .map(|(across, unasked)| across.dilated_by_faces().within(unasked));
         outside.with(&inside).dilated(1).without(asked)
     }
 }
 
 /// A finer level's samples, each with the coarse level's side, for those that will not be asked.
-pub fn sides(samples: usize, coarse: &Volume, level: f32) -> Bricks {
-    coarse.values.doubled(samples, |value| level + if value >= level { FAR } else { -FAR })
+pub fn sides(samples: usize, coarse_inside: &Mask, level: f32) -> Bricks {
+    Bricks::repeated(samples, coarse_inside, [level - FAR, level + FAR])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::noise::normal;
+    use crate::volume::Volume;
 
     /// The same sample by sample, as the definition says it.
     fn one_by_one(volume: &Volume, asked: &Mask, coarse: &Volume, level: f32) -> Vec<u32> {
@@ -82,8 +86,9 @@ mod tests {
             };
             let (coarse, fine) = (volume(1, coarse_samples), volume(2, samples));
             for share in [-2.0, 0.0, 1.0, 9.0] {
-                let asked = Mask::of(&volume(3, samples).values, |value| value > share);
-                let ours = Border::of(&asked, &coarse, level).open_ends(&fine.values, &asked, level).indices();
+                let asked = volume(3, samples).values.mask(|value| value > share);
+                let inside = |volume: &Volume| volume.values.mask(|value| value >= level);
+                let ours = Border::of(&asked, &inside(&coarse)).open_ends(&inside(&fine), &asked).indices();
                 assert_eq!(ours, one_by_one(&fine, &asked, &coarse, level), "{samples} {share}");
                 assert_eq!(ours.is_empty(), share > 8.0, "the test asks about something");
             }

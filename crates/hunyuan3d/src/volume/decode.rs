@@ -10,8 +10,10 @@ use super::axes::Axes;
 use super::bricks::Bricks;
 use super::close::{Border, sides};
 use super::grid::Volume;
-use super::mask::Mask;
+use super::on_device::WIDEST_ON_DEVICE;
 use super::refine::Groups;
+use super::score::Score;
+use super::surface::{Known, band, crossed_cells};
 use crate::ModelError;
 use crate::kernels::Kernels;
 use crate::vae::GeometryDecoder;
@@ -19,11 +21,11 @@ use crate::vae::GeometryDecoder;
 /// Below this many cells along an edge nothing is refined.
 const MIN_RESOLUTION: usize = 63;
 /// FlashVDM's first level is cut into this many blocks along an edge, each with keys of its own.
-const MINI_GRIDS: usize = 4;
+pub(super) const MINI_GRIDS: usize = 4;
 /// Of a block's queries every so many choose its keys.
-const MINI_GRID_STRIDE: usize = 100;
+pub(super) const MINI_GRID_STRIDE: usize = 100;
 /// The same for a group of the finer levels.
-const GROUP_STRIDE: usize = 50;
+pub(super) const GROUP_STRIDE: usize = 50;
 /// Queries whose points and logits come over together.
 const AT_ONCE: usize = 1 << 20;
 
@@ -43,6 +45,15 @@ pub enum Method {
     NarrowBand,
 }
 
+/// Where it is found out what to ask of a finer level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchOn {
+    /// On the host: points cross over to the device, and all values back.
+    Host,
+    /// On the device, where values then stay but for the last level's.
+    Device,
+}
+
 /// What is asked of a decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct VolumeOptions {
@@ -59,16 +70,18 @@ pub struct VolumeOptions {
     /// Whether refinement goes on until the surface is closed, where a level's band misses a part of it, and samples
     /// that were not asked get a side. The reference stops after the band and leaves NaN.
     pub close: bool,
-    /// A function that takes the network's place in what is refined and returned, after the network was run in full:
-    /// for benchmarks with random weights, whose own field has no surface to speak of.
-    pub score: Option<fn([f32; 3]) -> f32>,
+    /// What takes the network's place in what is refined and returned, if something does.
+    pub score: Option<Score>,
+    /// Where the search is; none: where it is faster, as long as there is room.
+    pub search: Option<SearchOn>,
 }
 
 impl VolumeOptions {
     /// The reference's box, level and chunk.
     #[must_use]
     pub fn new(method: Method, resolution: usize) -> Self {
-        Self { method, resolution, bounds: [[-1.01; 3], [1.01; 3]], level: 0.0, chunk: 8000, close: true, score: None }
+        let bounds = [[-1.01; 3], [1.01; 3]];
+        Self { method, resolution, bounds, level: 0.0, chunk: 8000, close: true, score: None, search: None }
     }
 }
 
@@ -106,6 +119,14 @@ pub fn decode<B: Kernels>(
     let keys = geometry.keys(tokens);
     let levels = levels(options);
     let mut run = Run { geometry, keys: &keys, device, options, levels: levels.len(), watch };
+    let fits = levels.last().is_some_and(|resolution| *resolution < WIDEST_ON_DEVICE);
+    let search = options.search.unwrap_or(match B::keeps_sets(&run.device) && fits {
+        true => SearchOn::Device,
+        false => SearchOn::Host,
+    });
+    if search == SearchOn::Device {
+        return run.decode_on_device(&levels);
+    }
     let mut volume = match options.method {
         Method::FlashVdm => run.first_level_in_blocks(levels[0])?,
         Method::Dense | Method::Hierarchical | Method::NarrowBand => run.first_level(levels[0])?,
@@ -114,15 +135,6 @@ pub fn decode<B: Kernels>(
         volume = run.refine(&volume, resolution, index, index + 1 == levels.len())?;
     }
     Ok(volume)
-}
-
-/// What the reference asks of a finer level: around what is near the coarse one's surface, as wide as it says.
-fn band(coarse: &Volume, samples: usize, surface: f32, last: bool) -> Mask {
-    let near = Mask::near_surface(&coarse.values, surface);
-    match last {
-        true => near.doubled(samples).dilated(2),
-        false => near.dilated(1).doubled(samples).dilated(1),
-    }
 }
 
 /// Cells along an edge at each level, coarse to fine.
@@ -185,22 +197,23 @@ impl<B: Kernels> Run<'_, '_, B> {
     fn refine(&mut self, coarse: &Volume, resolution: usize, level: usize, last: bool) -> Result<Volume, ModelError> {
         let samples = resolution + 1;
         let axes = Axes::spaced(self.options.bounds, resolution);
-        let mut ask = match self.options.method {
-            Method::NarrowBand => Mask::in_crossed_cells(&coarse.values, self.options.level, samples),
-            _ => band(coarse, samples, self.options.level, last),
-        };
         let (surface, close) = (self.options.level, self.options.close);
+        let coarse_inside = coarse.values.mask(|value| value >= surface);
+        let mut ask = match self.options.method {
+            Method::NarrowBand => crossed_cells(&coarse_inside, samples),
+            _ => band(&Known::of(&coarse.values, coarse_inside.clone(), surface).near_surface(), samples, last),
+        };
         let mut indices = ask.indices();
         let mut part = Part { level, before: 0, all: indices.len() };
         let mut border = None;
         // The coarse level's side first, and what is asked over it.
         let begin = || {
-            border = close.then(|| Border::of(&ask, coarse, surface));
-            if close { sides(samples, coarse, surface) } else { Bricks::uniform(samples, f32::NAN) }
+            border = close.then(|| Border::of(&ask, &coarse_inside));
+            if close { sides(samples, &coarse_inside, surface) } else { Bricks::uniform(samples, f32::NAN) }
         };
         let mut values = self.ask_level(&indices, &axes, part, begin)?;
         while let Some(own) = border.take() {
-            let more = own.open_ends(&values, &ask, surface);
+            let more = own.open_ends(&values.mask(|value| value >= surface), &ask);
             part.before += indices.len();
             indices = more.indices();
             if indices.is_empty() {
@@ -209,7 +222,7 @@ impl<B: Kernels> Run<'_, '_, B> {
             part.all = part.before + indices.len();
             ask = ask.with(&more);
             let begin = || {
-                border = Some(Border::of(&ask, coarse, surface));
+                border = Some(Border::of(&ask, &coarse_inside));
                 values
             };
             values = self.ask_level(&indices, &axes, part, begin)?;

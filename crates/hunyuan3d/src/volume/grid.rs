@@ -3,7 +3,6 @@
 use rayon::prelude::*;
 
 use super::bricks::{Brick, Bricks};
-use super::mask::Mask;
 
 /// Samples of a field on a cubic grid: logits, positive inside. Where nothing was asked a side stands for them, or, in a volume that is not
 /// closed, NaN.
@@ -50,7 +49,7 @@ impl Volume {
     /// Samples that were asked for, where nothing took the place of the others.
     #[must_use]
     pub fn evaluated(&self) -> usize {
-        Mask::of(&self.values, |value| !value.is_nan()).count()
+        self.values.mask(|value| !value.is_nan()).count()
     }
 
     /// Bytes that the samples take.

@@ -11,12 +11,16 @@ mod bricks;
 mod close;
 mod decode;
 mod grid;
-mod mask;
+mod on_device;
 mod refine;
+mod score;
+mod surface;
 
 pub use ask::GROUPS_AT_ONCE;
 pub(crate) use ask::to_device;
 pub use bricks::{BRICK_EDGE, Brick};
-pub use decode::{Method, VolumeOptions, VolumeWatch, decode};
+pub use decode::{Method, SearchOn, VolumeOptions, VolumeWatch, decode};
 pub use grid::Volume;
+pub use on_device::{SETS, WIDEST_ON_DEVICE};
 pub use refine::flash_key_count;
+pub use score::Score;

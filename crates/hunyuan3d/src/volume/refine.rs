@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::ask::Batch;
 use super::axes::Axes;
+use crate::kernels::Cells;
 
 /// Groups along an edge of the box around a level's queries.
 const GROUPS: usize = 6;
@@ -17,6 +18,23 @@ pub fn flash_key_count(tokens: usize) -> usize {
         512 => 256,
         other => (other / 3).max(1),
     }
+}
+
+/// The group along an axis of a place in the box that queries fill, from the least to the greatest place.
+fn cells_along(axes: &Axes, axis: usize, [low, high]: [u32; 2]) -> impl Fn(u32) -> usize {
+    // Of no query at all there is no least place.
+    let corner = |place: u32| axes.coordinate(axis, place.min(axes.samples() - 1));
+    let (low, extent) = (corner(low), corner(high) - corner(low));
+    move |place| {
+        let share = if extent > 0.0 { (axes.coordinate(axis, place) - low) / extent } else { 0.0 };
+        ((share * (GROUPS as f32 - 0.001)).floor() as usize).min(GROUPS - 1)
+    }
+}
+
+/// The groups' cells in a box of queries, for a search on the device.
+pub fn cells_of_groups(axes: &Axes, low: [u32; 3], high: [u32; 3]) -> Cells {
+    let cells = [0, 1, 2].map(|axis| cells_along(axes, axis, [low[axis], high[axis]]));
+    Cells::of(axes.samples() as usize, GROUPS, |axis, place| cells[axis](place as u32))
 }
 
 /// A level's queries by the cells of a coarse grid over the box that they fill.
@@ -44,13 +62,7 @@ impl Groups {
         // What a place along an axis adds to a group's number; places beyond the box are never asked for.
         let table = |axis: usize| -> Vec<u8> {
             let weight = [GROUPS * GROUPS, GROUPS, 1][axis];
-            // Of no query at all there is no least place.
-            let corner = |place: u32| axes.coordinate(axis, place.min(axes.samples() - 1));
-            let (low, extent) = (corner(low[axis]), corner(high[axis]) - corner(low[axis]));
-            let cell = |place: u32| {
-                let share = if extent > 0.0 { (axes.coordinate(axis, place) - low) / extent } else { 0.0 };
-                ((share * (GROUPS as f32 - 0.001)).floor() as usize).min(GROUPS - 1)
-            };
+            let cell = cells_along(axes, axis, [low[axis], high[axis]]);
             (0..axes.samples()).map(|place| (weight * cell(place)) as u8).collect()
         };
         let tables: [Vec<u8>; 3] = std::array::from_fn(table);

@@ -56,7 +56,7 @@ fn most_registers(program: &Program, entry: &str) -> u32 {
         (Source::Rows, "layer_norm" | "norm_dot") => 128,
         // A matrix in the registers of a warp, likewise.
         (Source::Rows, "fourier_scaled") => 168,
-        (Source::Rows, _) => 48,
+        (Source::Rows | Source::Sets, _) => 48,
     }
 }
 
@@ -113,8 +113,8 @@ fn nvrtc_compiles_every_source_and_registers_suffice() {
     for (generation, architectures) in [(Generation::Hopper, HOPPER), (Generation::Ampere, AMPERE)] {
         for &architecture in architectures {
             let mut programs = all(generation);
-            // Rows and selection are the same for both; once for an architecture is enough.
-            let shared = |program: &Program| matches!(program.source, Source::Rows | Source::Select);
+            // Rows, selection and sets are the same for both; once for an architecture is enough.
+            let shared = |program: &Program| matches!(program.source, Source::Rows | Source::Select | Source::Sets);
             programs.retain(|program| {
                 is_tried(program, architecture) && (generation == Generation::Ampere || !shared(program))
             });

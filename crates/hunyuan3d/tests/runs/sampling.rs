@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use orfeas_hunyuan3d::dit::STEPS_AT_ONCE;
-use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
+use orfeas_hunyuan3d::volume::{Method, Score, VolumeOptions};
 use orfeas_hunyuan3d::{Begin, Latents, ModelError, ModelErrorKind, NoProbe, Phase, Probe, ShapeModel, ShapeRequest};
 
 use super::{Cpu, Watch, bits, generate, load, request};
@@ -146,7 +146,7 @@ fn progress_only_rises_and_ends_at_all() {
     let model = load("vae_turbo");
     let volume = VolumeOptions { chunk: 1 << 16, ..VolumeOptions::new(Method::Hierarchical, 126) };
     // Thinner than a coarse cell: the finer level has to come back for what its band misses.
-    let score = Some((|[x, y, z]| 400.0 * (0.011 - (0.9993 * x + 0.03 * y + 0.02 * z).abs())) as fn([f32; 3]) -> f32);
+    let score = Some(Score::Function(|[x, y, z]| 400.0 * (0.011 - (0.9993 * x + 0.03 * y + 0.02 * z).abs())));
     for method in [Method::Hierarchical, Method::FlashVdm] {
         let volume = VolumeOptions { method, score, ..volume };
         let mut watch = Watch::default();

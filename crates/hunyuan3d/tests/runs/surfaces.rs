@@ -6,13 +6,13 @@ use std::sync::OnceLock;
 use burn::tensor::Tensor;
 use burn_flex::{Flex, FlexDevice};
 use orfeas_hunyuan3d::config::ModelConfig;
-use orfeas_hunyuan3d::volume::{Method, Volume, VolumeOptions};
+use orfeas_hunyuan3d::volume::{Method, Score, SearchOn, Volume, VolumeOptions};
 use orfeas_hunyuan3d::weights::RandomWeights;
 use orfeas_hunyuan3d::{Model, ModelErrorKind, Precision};
 
 use super::Cpu;
 
-type Score = fn([f32; 3]) -> f32;
+type Field = fn([f32; 3]) -> f32;
 
 /// A network of next to nothing: it is run, and its answers are replaced by the shape's.
 fn model() -> &'static (Cpu, Tensor<Flex, 3>) {
@@ -39,8 +39,8 @@ fn model() -> &'static (Cpu, Tensor<Flex, 3>) {
     })
 }
 
-fn options(method: Method, resolution: usize, score: Score) -> VolumeOptions {
-    VolumeOptions { chunk: 1 << 16, score: Some(score), ..VolumeOptions::new(method, resolution) }
+fn options(method: Method, resolution: usize, field: Field) -> VolumeOptions {
+    VolumeOptions { chunk: 1 << 16, score: Some(Score::Function(field)), ..VolumeOptions::new(method, resolution) }
 }
 
 fn decode(options: &VolumeOptions) -> Volume {
@@ -56,12 +56,12 @@ fn axis(volume: &Volume, axis: usize) -> Vec<f32> {
 }
 
 /// Every sample's exact value.
-fn exact(volume: &Volume, score: Score) -> Vec<f32> {
+fn exact(volume: &Volume, field: Field) -> Vec<f32> {
     let [xs, ys, zs] = [0, 1, 2].map(|a| axis(volume, a));
     let mut values = Vec::with_capacity(volume.samples.pow(3));
     for x in xs {
         for y in &ys {
-            values.extend(zs.iter().map(|z| score([x, *y, *z])));
+            values.extend(zs.iter().map(|z| field([x, *y, *z])));
         }
     }
     values
@@ -91,7 +91,8 @@ fn assert_closed(what: &str, volume: &Volume, exact: &[f32], level: f32) {
 /// Compares with the exact field: the side at every sample, the value where it was asked. Returns how many were.
 fn assert_right(what: &str, options: &VolumeOptions) -> usize {
     let (volume, level) = (decode(options), options.level);
-    let exact = exact(&volume, options.score.unwrap());
+    let Some(Score::Function(field)) = options.score else { panic!("{what} is a field of its own") };
+    let exact = exact(&volume, field);
     assert_closed(what, &volume, &exact, level);
     let mut asked = 0;
     for (index, (value, exact)) in volume.dense().iter().zip(exact).enumerate() {
@@ -154,7 +155,7 @@ fn noise([x, y, z]: [f32; 3]) -> f32 {
     50.0 * (40.3 * x + 1.0).sin() * (37.1 * y).cos() * (43.7 * z - x).sin() - 20.0
 }
 
-const SHAPES: [(&str, Score); 7] = [
+const SHAPES: [(&str, Field); 7] = [
     ("sphere", sphere),
     ("thin sheet", sheet),
     ("touching spheres", touching),
@@ -226,7 +227,7 @@ fn what_is_far_from_the_surface_takes_no_room() {
 #[test]
 fn levels_other_than_zero() {
     for level in [-30.0, 2.5, 17.0] {
-        for (name, score) in [("sphere", sphere as Score), ("in a corner", corner)] {
+        for (name, score) in [("sphere", sphere as Field), ("in a corner", corner)] {
             let options = VolumeOptions { level, ..options(Method::Hierarchical, 128, score) };
             assert_right(&format!("{name} at level {level}"), &options);
         }
@@ -242,6 +243,46 @@ fn what_cannot_be_followed_is_closed_all_the_same() {
 }
 
 #[test]
+fn a_search_on_the_device_asks_and_returns_the_same() {
+    // On this backend by the definitions of its kernels.
+    let same = |what: &str, options: VolumeOptions| {
+        let [host, device] = [SearchOn::Host, SearchOn::Device].map(|search| {
+            let (model, tokens) = model();
+            let mut told = Vec::new();
+            let mut watch = |level: usize, levels: usize, done: usize, all: usize| {
+                told.push((level, levels, done, all));
+                ControlFlow::Continue(())
+            };
+            let volume = model.volume(tokens.clone(), &VolumeOptions { search: Some(search), ..options }, &mut watch);
+            // Batches differ, and chunks at their ends with them: what has been asked by the end of each round does not.
+            let rounds: Vec<_> =
+                told.chunk_by(|a, b| (a.0, a.3) == (b.0, b.3)).map(|round| round[round.len() - 1]).collect();
+            (super::bits(&volume.unwrap()), rounds)
+        });
+        assert!(host.0 == device.0, "{what}: the values differ");
+        assert_eq!(host.1, device.1, "{what}");
+        assert!(host.1.iter().all(|(_, _, done, all)| done == all) && !host.1.is_empty(), "{what}: {:?}", host.1);
+    };
+    for method in [Method::Hierarchical, Method::FlashVdm, Method::NarrowBand] {
+        for (name, field) in [("thin sheet", sheet as Field), ("cut by the box", cut)] {
+            same(&format!("{name}, {method:?}"), options(method, 126, field));
+        }
+        same("noise", options(method, 127, noise));
+        same("a level", VolumeOptions { level: 2.5, ..options(method, 128, sphere) });
+        same("open", VolumeOptions { close: false, ..options(method, 126, sheet) });
+        same("nothing", options(method, 126, |_| -7.0));
+        same("everything", options(method, 126, |_| 7.0));
+        same("one level, small chunks", VolumeOptions { chunk: 1000, ..options(method, 30, corner) });
+    }
+    same("three levels", options(Method::NarrowBand, 252, touching));
+    same("dense", options(Method::Dense, 40, noise));
+    // The network's own answers, with the keys that each group chooses.
+    for method in [Method::Hierarchical, Method::FlashVdm] {
+        same("network", VolumeOptions { score: None, chunk: 3000, ..options(method, 126, noise) });
+    }
+}
+
+#[test]
 fn the_reference_s_band_is_left_open() {
     // What `close` is for: without it the sheet has holes.
     let options = VolumeOptions { close: false, ..options(Method::Hierarchical, 128, sheet) };
@@ -253,8 +294,17 @@ fn the_reference_s_band_is_left_open() {
 
 #[test]
 fn cancelled_at_any_call_of_any_level() {
+    for search in [SearchOn::Host, SearchOn::Device] {
+        cancelled_at_any_call(VolumeOptions {
+            chunk: 20_000,
+            search: Some(search),
+            ..options(Method::Hierarchical, 128, sheet)
+        });
+    }
+}
+
+fn cancelled_at_any_call(options: VolumeOptions) {
     let (model, tokens) = model();
-    let options = VolumeOptions { chunk: 20_000, ..options(Method::Hierarchical, 128, sheet) };
     let mut calls = 0;
     let mut count = |_: usize, _: usize, _: usize, _: usize| {
         calls += 1;

@@ -1,8 +1,6 @@
-//! Sets of a grid's samples, and which of its neighbourhoods the surface passes through.
+//! Sets of a grid's samples on the host.
 
 use rayon::prelude::*;
-
-use super::bricks::Bricks;
 
 /// A set of samples of a cubic grid, a bit each: rows along z, each beginning a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,54 +29,44 @@ impl Mask {
         self.bits.par_chunks_mut(self.samples * self.words).enumerate()
     }
 
-    /// Samples of whose six neighbours one lies on another side of the level, and those within 0.95 of it; where
-    /// nothing was asked, neither.
-    ///
-    /// The reference adds the level where it has to subtract it, which goes unnoticed at its default of 0.
-    pub fn near_surface(values: &Bricks, level: f32) -> Self {
-        /// The reference's band around the surface, in logits.
-        const BAND: f32 = 0.95;
-        // NaN compares with nothing, and so is on no side, as in the reference.
-        let sides = [
-            Self::of(values, |value| value - level < 0.0),
-            Self::of(values, |value| value - level == 0.0),
-            Self::of(values, |value| value - level > 0.0),
-        ];
-        let beside = [0, 1, 2].map(|side: usize| sides[side].dilated_by_faces());
-        let mut near = Self::of(values, |value| (value - level).abs() < BAND);
-        for (side, own) in sides.into_iter().enumerate() {
-            let [other, another] = [(side + 1) % 3, (side + 2) % 3].map(|other| &beside[other].bits);
-            let others = other.par_iter().zip(another);
-            near.bits
-                .par_iter_mut()
-                .zip(&own.bits)
-                .zip(others)
-                .for_each(|((near, own), (other, another))| *near |= own & (other | another));
-        }
-        near
-    }
-
-    /// On a grid of twice the resolution, all samples of the cells of this one whose eight corners are not all on one side of the level.
-    pub fn in_crossed_cells(values: &Bricks, level: f32, samples: usize) -> Self {
-        // From a corner, the middles of its cells, faces and edges are next to it: what is next to both sides is the middle of
-        // something that is crossed, and every cell around that is.
-        let beside = |side: bool| Self::of(values, |value| (value >= level) == side).doubled(samples).dilated(1);
-        beside(true).within(&beside(false)).dilated(1)
-    }
-
-    /// The samples whose values pass a test.
-    pub fn of(values: &Bricks, test: impl Fn(f32) -> bool + Sync) -> Self {
-        let samples = values.samples();
+    /// A set by the bits of its rows at x and y, eight samples along z at a time.
+    pub fn by_rows<I: Iterator<Item = u8>>(samples: usize, row: impl Fn([usize; 2]) -> I + Sync) -> Self {
         let mut mask = Self::empty(samples);
         let words = mask.words;
         mask.planes_mut().for_each(|(x, bits)| {
-            for (y, row) in bits.chunks_exact_mut(words).enumerate() {
-                for (place, eight) in values.row_bits([x, y], &test).enumerate() {
-                    row[place / 8] |= u64::from(eight) << (8 * (place % 8));
+            for (y, bits) in bits.chunks_exact_mut(words).enumerate() {
+                for (place, eight) in row([x, y]).enumerate() {
+                    bits[place / 8] |= u64::from(eight) << (8 * (place % 8));
                 }
             }
         });
         mask
+    }
+
+    /// A set by its words of 32 samples each, as many as [`Self::words`] gives.
+    pub(super) fn from_words(samples: usize, mut words: impl Iterator<Item = u32>) -> Self {
+        let mut mask = Self::empty(samples);
+        for both in &mut mask.bits {
+            let [low, high] = [(); 2].map(|()| u64::from(words.next().unwrap_or_default()));
+            *both = low | high << 32;
+        }
+        mask
+    }
+
+    /// `[samples, samples, words]` of 32 samples along z each.
+    pub(super) fn words(&self) -> impl Iterator<Item = u32> {
+        self.bits.iter().flat_map(|both| [*both as u32, (*both >> 32) as u32])
+    }
+
+    /// Adds a sample.
+    pub fn insert(&mut self, index: u32) {
+        let (row, z) = (index as usize / self.samples, index as usize % self.samples);
+        self.bits[row * self.words + z / 64] |= 1 << (z % 64);
+    }
+
+    /// Of the row of samples along z at x and y eight, as a bit each: those beyond the grid 0.
+    pub fn eight(&self, [x, y]: [usize; 2], place: usize) -> u8 {
+        (self.bits[(x * self.samples + y) * self.words + place / 8] >> (8 * (place % 8))) as u8
     }
 
     /// Every sample with one of the set no further away along any axis than so many samples.
@@ -280,20 +268,11 @@ fn bits_of(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::volume::axes::Axes;
-
-    /// Gives a sample a value.
-    fn set(values: &mut Bricks, [x, y, z]: [usize; 3], value: f32) {
-        let n = values.samples();
-        let axes = Axes::even([[0.0; 3], [1.0; 3]], n - 1);
-        values.set(&axes, &[((x * n + y) * n + z) as u32], &[1], &[value]);
-    }
 
     fn set_of(samples: usize, indices: &[usize]) -> Mask {
         let mut mask = Mask::empty(samples);
         for index in indices {
-            let (row, z) = (index / samples, index % samples);
-            mask.bits[row * mask.words + z / 64] |= 1 << (z % 64);
+            mask.insert(*index as u32);
         }
         mask
     }
@@ -343,50 +322,5 @@ mod tests {
         let mut row = set_of(70, &[0, 31, 32, 69]);
         row = row.repeated(139);
         assert_eq!(row.indices()[..7], [0, 1, 62, 63, 64, 65, 138]);
-    }
-
-    #[test]
-    fn of_a_crossed_cell_all_samples_are_asked_and_of_others_none() {
-        // Rows of a word and a bit, an inside of one corner, and a resolution that did not halve.
-        for (coarse, samples) in [(6, 11), (6, 12), (65, 129)] {
-            let mut values = Bricks::uniform(coarse, -1.0);
-            for place in [[2, 3, 3], [coarse - 1; 3]] {
-                set(&mut values, place, 0.0);
-            }
-            let crossed = Mask::in_crossed_cells(&values, 0.0, samples);
-            let mut expected = std::collections::BTreeSet::new();
-            for cell in (0..coarse.pow(3)).map(|i| [i / (coarse * coarse), i / coarse % coarse, i % coarse]) {
-                let corner = |i: usize| [0, 1, 2].map(|axis| (cell[axis] + (i >> axis & 1)).min(coarse - 1));
-                let inside = (0..8).filter(|i| values.value(corner(*i)) >= 0.0).count();
-                for i in (0..27).filter(|_| (1..8).contains(&inside)) {
-                    let place = [2 * cell[0] + i / 9, 2 * cell[1] + i / 3 % 3, 2 * cell[2] + i % 3];
-                    if place.iter().all(|at| *at < samples) {
-                        expected.insert(((place[0] * samples + place[1]) * samples + place[2]) as u32);
-                    }
-                }
-            }
-            assert!(crossed.indices().into_iter().eq(expected), "{samples}");
-        }
-    }
-
-    #[test]
-    fn the_surface_is_where_the_side_changes_or_is_close() {
-        let samples = 6;
-        let mut values = Bricks::uniform(samples, 5.0);
-        let places = || (0..216).map(|i| [i / 36, i / 6 % 6, i % 6]);
-        places().filter(|[x, _, _]| *x < 3).for_each(|place| set(&mut values, place, -5.0));
-        let mask = Mask::near_surface(&values, 0.0);
-        assert!(mask.indices().iter().copied().eq(72..144));
-        // The band, and a level other than 0.
-        set(&mut values, [0; 3], 4.2);
-        let indices = Mask::near_surface(&values, 4.0).indices();
-        assert!(indices.contains(&0) && indices.contains(&1) && !indices.contains(&5));
-        // What was not asked is no surface.
-        places().for_each(|place| {
-            if values.value(place) > 0.0 {
-                set(&mut values, place, f32::NAN);
-            }
-        });
-        assert!(Mask::near_surface(&values, 0.0).indices().is_empty());
     }
 }

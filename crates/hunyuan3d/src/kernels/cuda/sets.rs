@@ -1,0 +1,205 @@
+//! Sets of a grid's samples on the GPU.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn_cubecl::tensor::CubeTensor;
+use burn_cuda::Cuda;
+use cubecl::client::ComputeClient;
+use cubecl::cuda::CudaRuntime;
+use cubecl::server::CopyDescriptor;
+use cubecl::zspace::metadata::Metadata;
+
+use super::architecture::generation;
+use super::launch::{Array, array, is_contiguous, launch, tensor};
+use crate::kernels::sets::words;
+use crate::kernels::{DeviceCells, Fetch, Ordered, SetOperation, Sides, Wanted, programs};
+
+/// Threads of a block.
+const THREADS: usize = 256;
+/// Numbers that a block sums, as the source has it.
+const OF_A_BLOCK: usize = 4096;
+
+type Integers<const D: usize> = Tensor<Cuda, D, Int>;
+
+/// A tensor of integers, in one piece on a GPU that has our kernels.
+fn own<const D: usize>(x: Integers<D>) -> Option<Array> {
+    let x = x.into_primitive();
+    generation(&x)?;
+    (x.dtype == DType::I32 && is_contiguous(&x)).then_some(x)
+}
+
+fn integers<const D: usize>(x: Array) -> Integers<D> {
+    Tensor::from_primitive(x)
+}
+
+/// Fresh memory beside a tensor.
+fn fresh<const D: usize>(like: &Array, shape: [usize; D], dtype: DType) -> Array {
+    let handle = like.client.empty(shape.iter().product::<usize>() * dtype.size());
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, dtype)
+}
+
+/// Integers beside a tensor.
+fn placed(like: &Array, values: &[u32]) -> Array {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+    let handle = like.client.create_from_slice(&bytes);
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), [values.len()].into(), handle, DType::I32)
+}
+
+/// Launches one of these kernels, a thread for each of so many things.
+fn run<const N: usize>(entry: &'static str, things: usize, buffers: &[&Array], scalars: [usize; N]) {
+    let scalars = scalars.map(|value| value as u64).to_vec();
+    launch(programs::sets(entry), (things.div_ceil(THREADS), 1, 1), &[], buffers, scalars);
+}
+
+/// [`crate::kernels::Kernels::made_set`].
+pub fn made(
+    operation: SetOperation,
+    set: Integers<3>,
+    other: Option<Integers<3>>,
+    samples: usize,
+) -> Option<Integers<3>> {
+    let [n, _, own_words] = set.dims();
+    let set = own(set)?;
+    let other = match other {
+        Some(other) => own(other)?,
+        None => set.clone(),
+    };
+    let (number, reach) = match operation {
+        SetOperation::Complement => (0, 0),
+        SetOperation::Within => (1, 0),
+        SetOperation::Without => (2, 0),
+        SetOperation::With => (3, 0),
+        // A word's bits come from it and the two beside it.
+        SetOperation::Dilated(reach) if reach < 32 => (4, reach),
+        SetOperation::Dilated(_) => return None,
+        SetOperation::DilatedByFaces => (5, 0),
+        SetOperation::Doubled => (6, 0),
+        SetOperation::Repeated => (7, 0),
+    };
+    let out_words = words(samples);
+    if number < 6 && samples != n || other.meta.num_elements() != set.meta.num_elements() {
+        return None;
+    }
+    let out = fresh(&set, [samples, samples, out_words], DType::I32);
+    let things = samples * samples * out_words;
+    run("set_words", things, &[&set, &other, &out], [number, reach, n, own_words, samples, out_words]);
+    Some(integers(out))
+}
+
+/// [`crate::kernels::Kernels::bounds_of_set`].
+pub fn bounds(set: Integers<3>) -> Option<Integers<1>> {
+    let [n, _, words] = set.dims();
+    let set = own(set)?;
+    let none = i32::MAX as u32;
+    let bounds = placed(&set, &[none, none, none, u32::MAX, u32::MAX, u32::MAX]);
+    run("set_bounds", n * n, &[&set, &bounds], [n, words]);
+    Some(integers(bounds))
+}
+
+/// [`crate::kernels::Kernels::ordered_set`].
+pub fn ordered(set: Integers<3>, cells: DeviceCells<Cuda>) -> Option<Ordered<Cuda>> {
+    let [n, _, words] = set.dims();
+    let (own_set, table, along) = (own(set.clone())?, own(cells.table.clone())?, cells.along);
+    let pieces = n * n * along;
+    if along.pow(3) >= THREADS {
+        return None;
+    }
+    let blocks = pieces.div_ceil(OF_A_BLOCK);
+    let places = fresh(&own_set, [pieces + 1], DType::I32);
+    let sums = fresh(&own_set, [blocks], DType::I32);
+    let starts = fresh(&own_set, [along.pow(3) + 1], DType::I32);
+    run("set_count", pieces, &[&own_set, &table, &places], [n, words, along]);
+    let scan = |phase: usize, blocks_run: usize| {
+        run("set_scan", blocks_run * THREADS, &[&places, &sums], [phase, pieces, blocks]);
+    };
+    scan(0, blocks);
+    scan(1, 1);
+    scan(2, blocks);
+    run("set_starts", 1, &[&table, &places, &starts], [n, along]);
+    Some(Ordered { set, cells, places: integers(places), starts: integers(starts) })
+}
+
+/// [`crate::kernels::Kernels::indices_of_set`].
+pub fn indices(ordered: &Ordered<Cuda>, wanted: Wanted<'_>) -> Option<Integers<1>> {
+    let [n, _, words] = ordered.set.dims();
+    let along = ordered.cells.along;
+    let set = own(ordered.set.clone())?;
+    let (table, places) = (own(ordered.cells.table.clone())?, own(ordered.places.clone())?);
+    if places.meta.num_elements() != n * n * along + 1 || wanted.to.len() < along.pow(3) {
+        return None;
+    }
+    let to: Vec<u32> = wanted.to.iter().map(|at| *at as u32).collect();
+    let to = placed(&set, &to);
+    let indices = fresh(&set, [wanted.count], DType::I32);
+    // A warp a row.
+    let buffers = [&set, &table, &places, &to, &indices];
+    run("set_indices", 32 * n * n, &buffers, [n, words, along, wanted.begin, wanted.end, wanted.stride]);
+    Some(integers(indices))
+}
+
+/// [`crate::kernels::Kernels::points_of_samples`].
+pub fn points(indices: Integers<1>, axes: Tensor<Cuda, 2>) -> Option<Tensor<Cuda, 3>> {
+    let ([count], [_, n]) = (indices.dims(), axes.dims());
+    let (indices, axes) = (own(indices)?, array(axes));
+    if axes.dtype != DType::F32 || !is_contiguous(&axes) {
+        return None;
+    }
+    let points = fresh(&indices, [1, count, 3], DType::F32);
+    run("sample_points", count, &[&indices, &axes, &points], [n, count]);
+    Some(tensor(points))
+}
+
+/// [`crate::kernels::Kernels::sided`]. The sets' memory is written to.
+pub fn sided(
+    sides: &Sides<Cuda>,
+    indices: Integers<1>,
+    values: Tensor<Cuda, 1>,
+    level: f32,
+    near: f32,
+) -> Option<Integers<1>> {
+    let ([count], [n, _, words]) = (indices.dims(), sides.inside.dims());
+    let (indices, values, inside) = (own(indices)?, array(values), own(sides.inside.clone())?);
+    let (on, close) = match &sides.on_and_near {
+        Some([on, close]) => (own(on.clone())?, own(close.clone())?),
+        None => (inside.clone(), inside.clone()),
+    };
+    let known = matches!(values.dtype, DType::F16 | DType::BF16 | DType::F32);
+    if !known || !is_contiguous(&values) || values.meta.num_elements() != count {
+        return None;
+    }
+    let broken = placed(&indices, &[0]);
+    let [level, near] = [level, near].map(|value| u64::from(value.to_bits()));
+    let scalars = vec![n as u64, words as u64, count as u64, level, near, u64::from(sides.on_and_near.is_some())];
+    let buffers = [&indices, &values, &inside, &on, &close, &broken];
+    launch(programs::set_values(values.dtype), (count.div_ceil(THREADS), 1, 1), &[], &buffers, scalars);
+    Some(integers(broken))
+}
+
+/// A GPU's client for as long as the process runs, since what reads by one borrows it until it has all.
+fn client(of: &Array) -> &'static ComputeClient<CudaRuntime> {
+    static CLIENTS: Mutex<BTreeMap<usize, &'static ComputeClient<CudaRuntime>>> = Mutex::new(BTreeMap::new());
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    clients.entry(of.device.index).or_insert_with(|| Box::leak(Box::new(of.client.clone())))
+}
+
+/// Values on their way to the host: the copy is in the stream when this returns, and what is launched behind it is not waited for.
+pub fn fetch(values: Array) -> Option<Fetch> {
+    if !is_contiguous(&values) {
+        return None;
+    }
+    let (count, dtype) = (values.meta.num_elements(), values.dtype);
+    let metadata = Metadata::new(vec![count], vec![1]);
+    let descriptor = CopyDescriptor::new(
+        values.handle.clone().binding(),
+        metadata.shape().clone(),
+        metadata.strides().clone(),
+        dtype.size(),
+    );
+    let coming = client(&values).read_one_tensor_async(descriptor);
+    Some(Box::new(move || {
+        let bytes = cubecl::future::block_on(coming).map_err(|error| error.to_string())?;
+        Ok(TensorData::from_bytes(bytes, [count], dtype))
+    }))
+}
