@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_cuda::{Cuda, CudaDevice};
-use orfeas_hunyuan3d::kernels::{Cells, DeviceCells, Kernels, Mask, SetOperation, Sides, Wanted, cuda, sets};
+use orfeas_hunyuan3d::kernels::{Cells, DeviceCells, Mask, SetKernels as _, SetOperation, Sides, Wanted, cuda, sets};
 use orfeas_hunyuan3d::noise::normal;
 use orfeas_hunyuan3d::presets::preset;
 use orfeas_hunyuan3d::volume::{Method, Score, SearchOn, VolumeOptions};

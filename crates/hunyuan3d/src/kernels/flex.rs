@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_flex::{Flex, FlexTensor, Layout};
 use rayon::prelude::*;
 
-use super::{Epilogue, Kernels, flex_attention, flex_math, flex_product, plain};
+use super::{Epilogue, Kernels, SetKernels, flex_attention, flex_math, flex_product, plain};
 
 /// Elements that a thread takes at a time: a few rows, 64 KiB.
 const GRAIN: usize = 1 << 14;
@@ -83,6 +83,9 @@ fn by_head(x: Tensor<Flex, 4>, f: impl Fn(&[f32], &mut [f32]) + Sync) -> Tensor<
 fn is_float<const D: usize>(x: &Tensor<Flex, D>) -> bool {
     x.dtype() == DType::F32
 }
+
+/// By the host's sets, which is where its tensors are.
+impl SetKernels for Flex {}
 
 impl Kernels for Flex {
     fn affine(

@@ -17,14 +17,11 @@ pub mod cuda;
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 
 use crate::layers::split_heads;
 pub use mask::Mask;
-pub use sets::{Cells, DeviceCells, Ordered, SetOperation, Sides, Wanted};
-
-/// Values on their way to the host; waits for them, and for nothing that was asked of the device after them. Fails with the device's words.
-pub type Fetch = Box<dyn FnOnce() -> Result<TensorData, String> + Send>;
+pub use sets::{Cells, DeviceCells, Fetch, Ordered, SetKernels, SetOperation, Sides, Wanted};
 
 /// What follows a linear layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +128,7 @@ pub struct FoldedPoints<B: Backend> {
 }
 
 /// A backend with the network's operations.
-pub trait Kernels: Backend {
+pub trait Kernels: SetKernels {
     /// `x · weightᵀ + bias`, then the epilogue.
     ///
     /// # Shapes
@@ -329,80 +326,6 @@ pub trait Kernels: Backend {
         attend_points(points, &layers, groups)
     }
 
-    /// Whether sets of samples are worth keeping on the device: it has kernels for them.
-    fn keeps_sets(_device: &Self::Device) -> bool {
-        false
-    }
-
-    /// A set made of one, or of two of one grid; on a grid of `samples` along an edge, where it is not the first set's.
-    ///
-    /// # Shapes
-    /// `[samples, samples, sets::words(samples)]`, all of them.
-    fn made_set(
-        operation: SetOperation,
-        set: Tensor<Self, 3, Int>,
-        other: Option<Tensor<Self, 3, Int>>,
-        samples: usize,
-    ) -> Tensor<Self, 3, Int> {
-        sets::made_set(operation, set, other, samples)
-    }
-
-    /// The least places of a set's samples along x, y and z, then the greatest; of none -1.
-    ///
-    /// # Shapes
-    /// `[samples, samples, words]` → `[6]`.
-    fn bounds_of_set(set: Tensor<Self, 3, Int>) -> Tensor<Self, 1, Int> {
-        sets::bounds_of_set(set)
-    }
-
-    /// Counts a set's samples in the order of cells.
-    ///
-    /// # Shapes
-    /// `[samples, samples, words]`.
-    fn ordered_set(set: Tensor<Self, 3, Int>, cells: DeviceCells<Self>) -> Ordered<Self> {
-        sets::ordered_set(set, cells)
-    }
-
-    /// Indices of some of an ordered set's samples.
-    ///
-    /// # Shapes
-    /// → `[wanted.count]`.
-    fn indices_of_set(ordered: &Ordered<Self>, wanted: Wanted<'_>) -> Tensor<Self, 1, Int> {
-        sets::indices_of_set(ordered, wanted)
-    }
-
-    /// Samples' coordinates, by those of all places along x, y and z.
-    ///
-    /// # Shapes
-    /// indices `[points]`, axes `[3, samples]` in float32 → `[1, points, 3]` in float32.
-    fn points_of_samples(indices: Tensor<Self, 1, Int>, axes: Tensor<Self, 2>) -> Tensor<Self, 3> {
-        sets::points_of_samples(indices, axes)
-    }
-
-    /// Adds samples, by their values, to sets which nobody else holds. With them comes whether a value was no finite number: 1, or 0.
-    ///
-    /// # Shapes
-    /// sides `[samples, samples, words]`, indices and values `[count]` → sides, `[1]`.
-    fn sided(
-        sides: Sides<Self>,
-        indices: Tensor<Self, 1, Int>,
-        values: Tensor<Self, 1>,
-        level: f32,
-        near: f32,
-    ) -> (Sides<Self>, Tensor<Self, 1, Int>) {
-        sets::sided(sides, indices, values, level, near)
-    }
-
-    /// Sends values to the host.
-    fn fetch<const D: usize>(values: Tensor<Self, D>) -> Fetch {
-        Box::new(|| values.try_into_data().map_err(|error| error.to_string()))
-    }
-
-    /// Sends integers to the host.
-    fn fetch_integers<const D: usize>(values: Tensor<Self, D, Int>) -> Fetch {
-        Box::new(|| values.try_into_data().map_err(|error| error.to_string()))
-    }
-
     /// A layer norm where there is one, then a linear layer to one channel.
     ///
     /// # Shapes
@@ -417,6 +340,12 @@ pub trait Kernels: Backend {
         let x = if gain_offset.is_some() { Self::norm(x, gain_offset, epsilon) } else { x };
         Self::affine(x, weight, bias, Epilogue::None)
     }
+}
+
+#[cfg(feature = "autodiff")]
+impl<B: Backend, C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy> SetKernels
+    for burn::backend::Autodiff<B, C>
+{
 }
 
 /// Gradients go through the definition of right, operation by operation.

@@ -158,6 +158,86 @@ pub struct Wanted<'a> {
     pub count: usize,
 }
 
+/// Values on their way to the host; waits for them, and for nothing that was asked of the device after them. Fails with the device's words.
+pub type Fetch = Box<dyn FnOnce() -> Result<TensorData, String> + Send>;
+
+/// A backend with what a search near the surface does on it.
+pub trait SetKernels: Backend {
+    /// Whether sets of samples are worth keeping on the device: it has kernels for them.
+    fn keeps_sets(_device: &Self::Device) -> bool {
+        false
+    }
+
+    /// A set made of one, or of two of one grid; on a grid of `samples` along an edge, where it is not the first set's.
+    ///
+    /// # Shapes
+    /// `[samples, samples, words(samples)]`, all of them.
+    fn made_set(
+        operation: SetOperation,
+        set: Tensor<Self, 3, Int>,
+        other: Option<Tensor<Self, 3, Int>>,
+        samples: usize,
+    ) -> Tensor<Self, 3, Int> {
+        made_set(operation, set, other, samples)
+    }
+
+    /// The least places of a set's samples along x, y and z, then the greatest; of none -1.
+    ///
+    /// # Shapes
+    /// `[samples, samples, words]` → `[6]`.
+    fn bounds_of_set(set: Tensor<Self, 3, Int>) -> Tensor<Self, 1, Int> {
+        bounds_of_set(set)
+    }
+
+    /// Counts a set's samples in the order of cells.
+    ///
+    /// # Shapes
+    /// `[samples, samples, words]`.
+    fn ordered_set(set: Tensor<Self, 3, Int>, cells: DeviceCells<Self>) -> Ordered<Self> {
+        ordered_set(set, cells)
+    }
+
+    /// Indices of some of an ordered set's samples.
+    ///
+    /// # Shapes
+    /// → `[wanted.count]`.
+    fn indices_of_set(ordered: &Ordered<Self>, wanted: Wanted<'_>) -> Tensor<Self, 1, Int> {
+        indices_of_set(ordered, wanted)
+    }
+
+    /// Samples' coordinates, by those of all places along x, y and z.
+    ///
+    /// # Shapes
+    /// indices `[points]`, axes `[3, samples]` in float32 → `[1, points, 3]` in float32.
+    fn points_of_samples(indices: Tensor<Self, 1, Int>, axes: Tensor<Self, 2>) -> Tensor<Self, 3> {
+        points_of_samples(indices, axes)
+    }
+
+    /// Adds samples, by their values, to sets which nobody else holds. With them comes whether a value was no finite number: 1, or 0.
+    ///
+    /// # Shapes
+    /// sides `[samples, samples, words]`, indices and values `[count]` → sides, `[1]`.
+    fn sided(
+        sides: Sides<Self>,
+        indices: Tensor<Self, 1, Int>,
+        values: Tensor<Self, 1>,
+        level: f32,
+        near: f32,
+    ) -> (Sides<Self>, Tensor<Self, 1, Int>) {
+        sided(sides, indices, values, level, near)
+    }
+
+    /// Sends values to the host.
+    fn fetch<const D: usize>(values: Tensor<Self, D>) -> Fetch {
+        Box::new(|| values.try_into_data().map_err(|error| error.to_string()))
+    }
+
+    /// Sends integers to the host.
+    fn fetch_integers<const D: usize>(values: Tensor<Self, D, Int>) -> Fetch {
+        Box::new(|| values.try_into_data().map_err(|error| error.to_string()))
+    }
+}
+
 /// Integers on a device.
 pub fn integers<B: Backend>(values: Vec<i32>, device: &B::Device) -> Tensor<B, 1, Int> {
     let shape = Shape::new([values.len()]);
@@ -188,7 +268,7 @@ pub fn to_device<B: Backend>(mask: &Mask, device: &B::Device) -> Tensor<B, 3, In
     integers(values, device).reshape([samples, samples, words(samples)])
 }
 
-/// [`super::Kernels::made_set`].
+/// [`SetKernels::made_set`].
 pub fn made_set<B: Backend>(
     operation: SetOperation,
     set: Tensor<B, 3, Int>,
@@ -211,7 +291,7 @@ pub fn made_set<B: Backend>(
     to_device(&made, &device)
 }
 
-/// [`super::Kernels::bounds_of_set`].
+/// [`SetKernels::bounds_of_set`].
 pub fn bounds_of_set<B: Backend>(set: Tensor<B, 3, Int>) -> Tensor<B, 1, Int> {
     let (device, n) = (set.device(), set.dims()[0] as u32);
     let mut bounds = [i32::MAX, i32::MAX, i32::MAX, -1, -1, -1];
@@ -224,7 +304,7 @@ pub fn bounds_of_set<B: Backend>(set: Tensor<B, 3, Int>) -> Tensor<B, 1, Int> {
     integers(bounds.to_vec(), &device)
 }
 
-/// [`super::Kernels::ordered_set`].
+/// [`SetKernels::ordered_set`].
 pub fn ordered_set<B: Backend>(set: Tensor<B, 3, Int>, cells: DeviceCells<B>) -> Ordered<B> {
     let device = set.device();
     let mut starts = vec![0];
@@ -234,7 +314,7 @@ pub fn ordered_set<B: Backend>(set: Tensor<B, 3, Int>, cells: DeviceCells<B>) ->
     Ordered { set, places: integers(Vec::new(), &device), starts: integers(starts, &device), cells }
 }
 
-/// [`super::Kernels::indices_of_set`].
+/// [`SetKernels::indices_of_set`].
 pub fn indices_of_set<B: Backend>(ordered: &Ordered<B>, wanted: Wanted<'_>) -> Tensor<B, 1, Int> {
     let device = ordered.set.device();
     let sorted = ordered.cells.on_host.sorted(&to_host(ordered.set.clone()));
@@ -251,7 +331,7 @@ pub fn indices_of_set<B: Backend>(ordered: &Ordered<B>, wanted: Wanted<'_>) -> T
     integers(indices, &device)
 }
 
-/// [`super::Kernels::points_of_samples`].
+/// [`SetKernels::points_of_samples`].
 pub fn points_of_samples<B: Backend>(indices: Tensor<B, 1, Int>, axes: Tensor<B, 2>) -> Tensor<B, 3> {
     let [_, n] = axes.dims();
     let row = |axis: usize, numbers: &Tensor<B, 1, Int>| {
@@ -263,7 +343,7 @@ pub fn points_of_samples<B: Backend>(indices: Tensor<B, 1, Int>, axes: Tensor<B,
     Tensor::cat(columns.to_vec(), 1).unsqueeze()
 }
 
-/// [`super::Kernels::sided`].
+/// [`SetKernels::sided`].
 pub fn sided<B: Backend>(
     sides: Sides<B>,
     indices: Tensor<B, 1, Int>,

@@ -61,6 +61,7 @@ mod tests {
     use burn_flex::{Flex, FlexDevice};
 
     use super::*;
+    use crate::kernels::SetKernels as _;
     use crate::noise::normal;
 
     #[test]

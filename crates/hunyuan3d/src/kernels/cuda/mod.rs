@@ -16,18 +16,15 @@ mod rows;
 mod select;
 mod sets;
 
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{DType, Tensor};
 use burn_cuda::{Cuda, CudaDevice};
 use cubecl::cuda::CudaRuntime;
 
 use super::programs::Generation;
-use super::{
-    DeviceCells, Epilogue, Fetch, Kernels, Ordered, PointGroup, PointLayers, SetOperation, Sides, Stream, StreamHeads,
-    Wanted, plain,
-};
+use super::{Epilogue, Kernels, PointGroup, PointLayers, Stream, StreamHeads, plain};
 use crate::{ModelError, ModelErrorKind};
 pub use fallback::fallen_back;
-use fallback::{noted, noted_integers};
+use fallback::noted;
 use gemm::After;
 use launch::{array, tensor};
 use rows::Scale;
@@ -238,67 +235,6 @@ impl Kernels for Cuda {
             Some(embedded) => Self::affine(tensor(embedded), widened(weight, width), bias, Epilogue::None),
             None => super::embed_points(points, frequencies, weight, bias),
         }
-    }
-
-    fn keeps_sets(device: &CudaDevice) -> bool {
-        architecture::of_device(device.index).is_some()
-    }
-
-    fn made_set(
-        operation: SetOperation,
-        set: Tensor<Self, 3, Int>,
-        other: Option<Tensor<Self, 3, Int>>,
-        samples: usize,
-    ) -> Tensor<Self, 3, Int> {
-        let made = sets::made(operation, set.clone(), other.clone(), samples);
-        noted_integers("made_set", &set, made).unwrap_or_else(|| super::sets::made_set(operation, set, other, samples))
-    }
-
-    fn bounds_of_set(set: Tensor<Self, 3, Int>) -> Tensor<Self, 1, Int> {
-        let made = sets::bounds(set.clone());
-        noted_integers("bounds_of_set", &set, made).unwrap_or_else(|| super::sets::bounds_of_set(set))
-    }
-
-    fn ordered_set(set: Tensor<Self, 3, Int>, cells: DeviceCells<Self>) -> Ordered<Self> {
-        let made = sets::ordered(set.clone(), cells.clone());
-        noted_integers("ordered_set", &set, made).unwrap_or_else(|| super::sets::ordered_set(set, cells))
-    }
-
-    fn indices_of_set(ordered: &Ordered<Self>, wanted: Wanted<'_>) -> Tensor<Self, 1, Int> {
-        let made = sets::indices(ordered, wanted);
-        let made = noted_integers("indices_of_set", &ordered.set, made);
-        made.unwrap_or_else(|| super::sets::indices_of_set(ordered, wanted))
-    }
-
-    fn points_of_samples(indices: Tensor<Self, 1, Int>, axes: Tensor<Self, 2>) -> Tensor<Self, 3> {
-        let made = noted_integers("points_of_samples", &indices, sets::points(indices.clone(), axes.clone()));
-        made.unwrap_or_else(|| super::sets::points_of_samples(indices, axes))
-    }
-
-    fn sided(
-        sides: Sides<Self>,
-        indices: Tensor<Self, 1, Int>,
-        values: Tensor<Self, 1>,
-        level: f32,
-        near: f32,
-    ) -> (Sides<Self>, Tensor<Self, 1, Int>) {
-        let made = sets::sided(&sides, indices.clone(), values.clone(), level, near);
-        match noted_integers("sided", &indices, made) {
-            Some(broken) => (sides, broken),
-            None => super::sets::sided(sides, indices, values, level, near),
-        }
-    }
-
-    fn fetch<const D: usize>(values: Tensor<Self, D>) -> Fetch {
-        let coming = sets::fetch(array(values.clone()));
-        noted("fetch", &values, coming)
-            .unwrap_or_else(|| Box::new(|| values.try_into_data().map_err(|error| error.to_string())))
-    }
-
-    fn fetch_integers<const D: usize>(values: Tensor<Self, D, Int>) -> Fetch {
-        let coming = sets::fetch(values.clone().into_primitive());
-        noted_integers("fetch_integers", &values, coming)
-            .unwrap_or_else(|| Box::new(|| values.try_into_data().map_err(|error| error.to_string())))
     }
 
     fn folds_points(device: &CudaDevice, dtype: DType) -> bool {

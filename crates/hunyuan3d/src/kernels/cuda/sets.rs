@@ -5,16 +5,17 @@ use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
-use burn_cuda::Cuda;
+use burn_cuda::{Cuda, CudaDevice};
 use cubecl::client::ComputeClient;
 use cubecl::cuda::CudaRuntime;
 use cubecl::server::CopyDescriptor;
 use cubecl::zspace::metadata::Metadata;
 
-use super::architecture::generation;
+use super::architecture::{self, generation};
+use super::fallback::{noted, noted_integers};
 use super::launch::{Array, array, is_contiguous, launch, tensor};
 use crate::kernels::sets::words;
-use crate::kernels::{DeviceCells, Fetch, Ordered, SetOperation, Sides, Wanted, programs};
+use crate::kernels::{DeviceCells, Fetch, Ordered, SetKernels, SetOperation, Sides, Wanted, programs, sets};
 
 /// Threads of a block.
 const THREADS: usize = 256;
@@ -22,6 +23,69 @@ const THREADS: usize = 256;
 const OF_A_BLOCK: usize = 4096;
 
 type Integers<const D: usize> = Tensor<Cuda, D, Int>;
+
+impl SetKernels for Cuda {
+    fn keeps_sets(device: &CudaDevice) -> bool {
+        architecture::of_device(device.index).is_some()
+    }
+
+    fn made_set(
+        operation: SetOperation,
+        set: Tensor<Self, 3, Int>,
+        other: Option<Tensor<Self, 3, Int>>,
+        samples: usize,
+    ) -> Tensor<Self, 3, Int> {
+        let made = made(operation, set.clone(), other.clone(), samples);
+        noted_integers("made_set", &set, made).unwrap_or_else(|| sets::made_set(operation, set, other, samples))
+    }
+
+    fn bounds_of_set(set: Tensor<Self, 3, Int>) -> Tensor<Self, 1, Int> {
+        let made = bounds(set.clone());
+        noted_integers("bounds_of_set", &set, made).unwrap_or_else(|| sets::bounds_of_set(set))
+    }
+
+    fn ordered_set(set: Tensor<Self, 3, Int>, cells: DeviceCells<Self>) -> Ordered<Self> {
+        let made = ordered(set.clone(), cells.clone());
+        noted_integers("ordered_set", &set, made).unwrap_or_else(|| sets::ordered_set(set, cells))
+    }
+
+    fn indices_of_set(ordered: &Ordered<Self>, wanted: Wanted<'_>) -> Tensor<Self, 1, Int> {
+        let made = indices(ordered, wanted);
+        let made = noted_integers("indices_of_set", &ordered.set, made);
+        made.unwrap_or_else(|| sets::indices_of_set(ordered, wanted))
+    }
+
+    fn points_of_samples(indices: Tensor<Self, 1, Int>, axes: Tensor<Self, 2>) -> Tensor<Self, 3> {
+        let made = noted_integers("points_of_samples", &indices, points(indices.clone(), axes.clone()));
+        made.unwrap_or_else(|| sets::points_of_samples(indices, axes))
+    }
+
+    fn sided(
+        sides: Sides<Self>,
+        indices: Tensor<Self, 1, Int>,
+        values: Tensor<Self, 1>,
+        level: f32,
+        near: f32,
+    ) -> (Sides<Self>, Tensor<Self, 1, Int>) {
+        let made = sided(&sides, indices.clone(), values.clone(), level, near);
+        match noted_integers("sided", &indices, made) {
+            Some(broken) => (sides, broken),
+            None => sets::sided(sides, indices, values, level, near),
+        }
+    }
+
+    fn fetch<const D: usize>(values: Tensor<Self, D>) -> Fetch {
+        let coming = fetch(array(values.clone()));
+        noted("fetch", &values, coming)
+            .unwrap_or_else(|| Box::new(|| values.try_into_data().map_err(|error| error.to_string())))
+    }
+
+    fn fetch_integers<const D: usize>(values: Tensor<Self, D, Int>) -> Fetch {
+        let coming = fetch(values.clone().into_primitive());
+        noted_integers("fetch_integers", &values, coming)
+            .unwrap_or_else(|| Box::new(|| values.try_into_data().map_err(|error| error.to_string())))
+    }
+}
 
 /// A tensor of integers, in one piece on a GPU that has our kernels.
 fn own<const D: usize>(x: Integers<D>) -> Option<Array> {
@@ -53,13 +117,8 @@ fn run<const N: usize>(entry: &'static str, things: usize, buffers: &[&Array], s
     launch(programs::sets(entry), (things.div_ceil(THREADS), 1, 1), &[], buffers, scalars);
 }
 
-/// [`crate::kernels::Kernels::made_set`].
-pub fn made(
-    operation: SetOperation,
-    set: Integers<3>,
-    other: Option<Integers<3>>,
-    samples: usize,
-) -> Option<Integers<3>> {
+/// [`crate::kernels::SetKernels::made_set`].
+fn made(operation: SetOperation, set: Integers<3>, other: Option<Integers<3>>, samples: usize) -> Option<Integers<3>> {
     let [n, _, own_words] = set.dims();
     let set = own(set)?;
     let other = match other {
@@ -88,8 +147,8 @@ pub fn made(
     Some(integers(out))
 }
 
-/// [`crate::kernels::Kernels::bounds_of_set`].
-pub fn bounds(set: Integers<3>) -> Option<Integers<1>> {
+/// [`crate::kernels::SetKernels::bounds_of_set`].
+fn bounds(set: Integers<3>) -> Option<Integers<1>> {
     let [n, _, words] = set.dims();
     let set = own(set)?;
     let none = i32::MAX as u32;
@@ -98,8 +157,8 @@ pub fn bounds(set: Integers<3>) -> Option<Integers<1>> {
     Some(integers(bounds))
 }
 
-/// [`crate::kernels::Kernels::ordered_set`].
-pub fn ordered(set: Integers<3>, cells: DeviceCells<Cuda>) -> Option<Ordered<Cuda>> {
+/// [`crate::kernels::SetKernels::ordered_set`].
+fn ordered(set: Integers<3>, cells: DeviceCells<Cuda>) -> Option<Ordered<Cuda>> {
     let [n, _, words] = set.dims();
     let (own_set, table, along) = (own(set.clone())?, own(cells.table.clone())?, cells.along);
     let pieces = n * n * along;
@@ -121,8 +180,8 @@ pub fn ordered(set: Integers<3>, cells: DeviceCells<Cuda>) -> Option<Ordered<Cud
     Some(Ordered { set, cells, places: integers(places), starts: integers(starts) })
 }
 
-/// [`crate::kernels::Kernels::indices_of_set`].
-pub fn indices(ordered: &Ordered<Cuda>, wanted: Wanted<'_>) -> Option<Integers<1>> {
+/// [`crate::kernels::SetKernels::indices_of_set`].
+fn indices(ordered: &Ordered<Cuda>, wanted: Wanted<'_>) -> Option<Integers<1>> {
     let [n, _, words] = ordered.set.dims();
     let along = ordered.cells.along;
     let set = own(ordered.set.clone())?;
@@ -139,8 +198,8 @@ pub fn indices(ordered: &Ordered<Cuda>, wanted: Wanted<'_>) -> Option<Integers<1
     Some(integers(indices))
 }
 
-/// [`crate::kernels::Kernels::points_of_samples`].
-pub fn points(indices: Integers<1>, axes: Tensor<Cuda, 2>) -> Option<Tensor<Cuda, 3>> {
+/// [`crate::kernels::SetKernels::points_of_samples`].
+fn points(indices: Integers<1>, axes: Tensor<Cuda, 2>) -> Option<Tensor<Cuda, 3>> {
     let ([count], [_, n]) = (indices.dims(), axes.dims());
     let (indices, axes) = (own(indices)?, array(axes));
     if axes.dtype != DType::F32 || !is_contiguous(&axes) {
@@ -151,8 +210,8 @@ pub fn points(indices: Integers<1>, axes: Tensor<Cuda, 2>) -> Option<Tensor<Cuda
     Some(tensor(points))
 }
 
-/// [`crate::kernels::Kernels::sided`]. The sets' memory is written to.
-pub fn sided(
+/// [`crate::kernels::SetKernels::sided`]. The sets' memory is written to.
+fn sided(
     sides: &Sides<Cuda>,
     indices: Integers<1>,
     values: Tensor<Cuda, 1>,
@@ -185,7 +244,7 @@ fn client(of: &Array) -> &'static ComputeClient<CudaRuntime> {
 }
 
 /// Values on their way to the host: the copy is in the stream when this returns, and what is launched behind it is not waited for.
-pub fn fetch(values: Array) -> Option<Fetch> {
+fn fetch(values: Array) -> Option<Fetch> {
     if !is_contiguous(&values) {
         return None;
     }
