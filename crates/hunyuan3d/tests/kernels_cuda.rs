@@ -7,7 +7,7 @@ use burn::module::Param;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 use burn_cuda::{Cuda, CudaDevice};
 use orfeas_hunyuan3d::kernels::{
-    Epilogue, FoldedPoints, Kernels, Norm, PointGroup, PointLayers, Stream, StreamHeads, cuda, plain,
+    Epilogue, FoldedPoints, Kernels, Norm, PointGroups, PointLayers, Stream, StreamHeads, cuda, plain,
 };
 use orfeas_hunyuan3d::noise::normal;
 use orfeas_hunyuan3d::vae::{FOLDED, HostLinear, fold};
@@ -326,22 +326,32 @@ fn queries_of_points_by_folded_layers() {
             let what = format!("{points} points, {heads} heads");
             case.same(&what, Cuda::point_queries(at.clone(), layers.clone()), queries.clone());
 
-            // All points with the same keys, and two groups.
-            let group = |points: usize, keys: usize| PointGroup {
+            // All points with the same keys; one group and, of other keys, the rest in groups of uneven sizes.
+            let group = |points: Vec<usize>, keys: usize| PointGroups {
+                keys: case.random([points.len(), heads, keys, 64]),
+                values: case.random([points.len(), heads, keys, 64]),
                 points,
-                keys: case.random([1, heads, keys, 64]),
-                values: case.random([1, heads, keys, 64]),
             };
-            let two = vec![group(points / 3 + 1, 200), group(points - points / 3 - 1, 65)];
-            for mut groups in [vec![group(points, 100)], two] {
-                groups.retain(|group| group.points > 0);
+            let (first, rest) = (points / 3 + 1, points - points / 3 - 1);
+            let several: Vec<usize> = (1..=6).map(|i| rest * i / 6 * i / 6).collect();
+            let sizes = several.iter().scan(0, |before, end| Some(end - std::mem::replace(before, *end)));
+            let sizes: Vec<usize> = sizes.filter(|size| *size > 0).collect();
+            let mut mixed = vec![group(vec![first], 200)];
+            if !sizes.is_empty() {
+                mixed.push(group(sizes, 65));
+            }
+            for groups in [vec![group(vec![points], 100)], mixed] {
                 let mut begin = 0;
-                let attention = groups.iter().map(|group| {
-                    let own = queries.clone().narrow(2, begin, group.points);
-                    begin += group.points;
-                    plain::attend(own, wide(&group.keys), wide(&group.values))
-                });
-                let attention = Tensor::cat(attention.collect(), 1);
+                let mut attention = Vec::new();
+                for PointGroups { points, keys, values } in &groups {
+                    for (group, points) in points.iter().enumerate() {
+                        let own = queries.clone().narrow(2, begin, *points);
+                        begin += points;
+                        let [keys, values] = [keys, values].map(|all| wide(&all.clone().narrow(0, group, 1)));
+                        attention.push(plain::attend(own, keys, values));
+                    }
+                }
+                let attention = Tensor::cat(attention, 1);
                 let bias = layers.projection_bias.as_ref().map(wide);
                 let added = plain::affine(attention, wide(&layers.projection_weight), bias, Epilogue::None);
                 let ours = Cuda::attend_points(at.clone(), layers.clone(), &groups);
@@ -388,17 +398,56 @@ fn embedded_points() {
 #[test]
 fn selected_keys() {
     Case::all(|case| {
-        for (heads, queries, keys, width, count) in [(1, 1, 1, 64, 1), (3, 41, 3072, 64, 1024), (2, 7, 96, 16, 32)] {
+        // Groups of one query, of a few, and more of them than a launch takes.
+        let many: Vec<usize> = (0..19).map(|i| 1 + i * 5 % 7).collect();
+        for (heads, groups, keys, width, count) in [
+            (1, vec![1], 1, 64, 1),
+            (3, vec![41], 3072, 64, 1024),
+            (2, vec![7, 1, 30], 96, 16, 32),
+            (2, many, 200, 64, 50),
+        ] {
+            let queries = groups.iter().sum();
             let q = case.random([1, heads, queries, width]);
-            let (k, v) =
-                (case.random([1, keys, heads, 2 * width]).swap_dims(1, 2), case.random([1, heads, keys, width]));
+            let k = case.random([1, keys, heads, 2 * width]).swap_dims(1, 2);
             let k = Cuda::head_channels(k, width, width);
-            let ours = Cuda::select_keys(q.clone(), k.clone(), v.clone(), count);
-            let plain = plain::select_keys(wide(&q), wide(&k), wide(&v), count);
-            for (ours, plain) in ours.into_iter().zip(plain) {
-                // In any order; scores that round differently may swap the last.
-                let sums = |x: Gpu<4>| -> Gpu<1> { wide(&x).powi_scalar(2).sum_dim(2).reshape([heads * width]) };
-                case.same(&format!("{count} of {keys}"), sums(ours), sums(plain));
+            // Values that say whose they are, in numbers that every precision has.
+            let names = (0..heads * keys * width).map(|i| match i % width {
+                0 => (i / width % keys / 64) as f32,
+                1 => (i / width % keys % 64) as f32,
+                _ => 1.0,
+            });
+            let names = TensorData::new(names.collect::<Vec<_>>(), [1, heads, keys, width]);
+            let v = Gpu::<4>::from_data(names, (&case.device, DType::F32)).cast(case.dtype);
+            let ours = Cuda::select_keys(q.clone(), &groups, k.clone(), v, count);
+            assert!(ours.iter().all(|own| own.dims() == [groups.len(), heads, count, width]));
+            let host = |x: Gpu<4>| -> Vec<f32> { wide(&x).into_data().into_vec().unwrap() };
+            let (q, k, [own_k, own_v]) = (host(q), host(k), ours.map(host));
+            let mut before = 0;
+            for (group, size) in groups.iter().enumerate() {
+                for head in 0..heads {
+                    let rows = |of: &[f32], first: usize, many: usize| of[first * width..][..many * width].to_vec();
+                    let own_q = rows(&q, head * queries + before, *size);
+                    let score = |key: &[f32]| -> f64 {
+                        let of_query = |q: &[f32]| q.iter().zip(key).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+                        own_q.chunks_exact(width).map(of_query).sum::<f64>() / *size as f64
+                    };
+                    let mut scores: Vec<f64> = rows(&k, head * keys, keys).chunks_exact(width).map(score).collect();
+                    let all = scores.clone();
+                    scores.sort_by(f64::total_cmp);
+                    // Scores that round differently may swap the last.
+                    let least = scores[keys - count] - 1e-2 * (scores[keys - 1] - scores[0]).max(1e-3);
+                    let mut seen = std::collections::BTreeSet::new();
+                    for place in 0..count {
+                        let place = (group * heads + head) * count + place;
+                        let row = rows(&own_v, place, 1);
+                        let key = row[0] as usize * 64 + row[1] as usize;
+                        let what = format!("{count} of {keys}, group {group}, head {head}, key {key} {:?}", case.dtype);
+                        assert!(seen.insert(key), "{what}: twice");
+                        assert_eq!(rows(&own_k, place, 1), rows(&k, head * keys + key, 1), "{what}");
+                        assert!(all[key] >= least, "{what}: a score of {} and not {least}", all[key]);
+                    }
+                }
+                before += size;
             }
         }
     });

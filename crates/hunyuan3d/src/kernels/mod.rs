@@ -103,14 +103,14 @@ pub struct PointLayers<B: Backend> {
     pub folded: Option<FoldedPoints<B>>,
 }
 
-/// Points that attend to the same keys.
+/// Groups of points, each of which attends to keys of its own.
 #[derive(Clone, Debug)]
-pub struct PointGroup<B: Backend> {
-    /// How many.
-    pub points: usize,
-    /// `[batch, heads, keys, width]`.
+pub struct PointGroups<B: Backend> {
+    /// How many each has.
+    pub points: Vec<usize>,
+    /// `[groups, heads, keys, width]`.
     pub keys: Tensor<B, 4>,
-    /// `[batch, heads, keys, width]`.
+    /// `[groups, heads, keys, width]`.
     pub values: Tensor<B, 4>,
 }
 
@@ -268,13 +268,19 @@ pub trait Kernels: SetKernels {
         x.narrow(3, begin, width)
     }
 
-    /// FlashVDM's adaptive key selection (Lai et al. 2025): of each head's keys, with their values, the `count` whose scores
-    /// against the queries are highest on average, in any order.
+    /// FlashVDM's adaptive key selection (Lai et al. 2025): for each group of queries, so many behind one another, of each head's keys, with
+    /// their values, the `count` whose scores against them are highest on average, in any order.
     ///
     /// # Shapes
-    /// q `[1, heads, queries, width]`, k and v `[1, heads, keys, width]` → twice `[1, heads, count, width]`.
-    fn select_keys(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>, count: usize) -> [Tensor<Self, 4>; 2] {
-        plain::select_keys(q, k, v, count)
+    /// q `[1, heads, queries, width]`, k and v `[1, heads, keys, width]` → twice `[groups, heads, count, width]`.
+    fn select_keys(
+        q: Tensor<Self, 4>,
+        groups: &[usize],
+        k: Tensor<Self, 4>,
+        v: Tensor<Self, 4>,
+        count: usize,
+    ) -> [Tensor<Self, 4>; 2] {
+        plain::select_keys(q, groups, k, v, count)
     }
 
     /// Bytes that the device's allocator holds, in use or not; none where there is no such thing.
@@ -312,16 +318,15 @@ pub trait Kernels: SetKernels {
         point_queries(points, &layers)
     }
 
-    /// Points' rows with what attention to keys and values adds to them. Groups of points behind one another, so many of each, have each
-    /// their own.
+    /// Points' rows with what attention to keys and values adds to them. Groups of points behind one another have each their own.
     ///
     /// # Shapes
-    /// points `[batch, points, 3]` in float32, the groups together being all of them; keys and values `[batch, heads, keys, width / heads]` →
-    /// `[batch, points, width]`.
+    /// points `[1, points, 3]` in float32, the groups together being all of them; keys and values `[groups, heads, keys, width / heads]` →
+    /// `[1, points, width]`.
     fn attend_points(
         points: Tensor<Self, 3>,
         layers: PointLayers<Self>,
-        groups: &[PointGroup<Self>],
+        groups: &[PointGroups<Self>],
     ) -> Tensor<Self, 3> {
         attend_points(points, &layers, groups)
     }
@@ -407,16 +412,18 @@ fn queries_of_rows<B: Kernels>(rows: Tensor<B, 3>, layers: &PointLayers<B>) -> T
 
 /// [`Kernels::attend_points`] by the other kernels. Only attention goes group by group: a group is small, and everything else in one piece
 /// is what a GPU needs to be busy.
-fn attend_points<B: Kernels>(points: Tensor<B, 3>, layers: &PointLayers<B>, groups: &[PointGroup<B>]) -> Tensor<B, 3> {
+fn attend_points<B: Kernels>(points: Tensor<B, 3>, layers: &PointLayers<B>, groups: &[PointGroups<B>]) -> Tensor<B, 3> {
     let rows = rows_of_points(points, layers);
     let queries = queries_of_rows(rows.clone(), layers);
     let mut begin = 0;
-    let attention = groups.iter().map(|group| {
-        let own = queries.clone().narrow(2, begin, group.points);
-        begin += group.points;
-        B::attend(own, group.keys.clone(), group.values.clone())
-    });
-    let mut attention: Vec<_> = attention.collect();
+    let mut attention = Vec::new();
+    for PointGroups { points, keys, values } in groups {
+        for (group, points) in points.iter().enumerate() {
+            let own = queries.clone().narrow(2, begin, *points);
+            begin += points;
+            attention.push(B::attend(own, keys.clone().narrow(0, group, 1), values.clone().narrow(0, group, 1)));
+        }
+    }
     let attention = if attention.len() == 1 { attention.remove(0) } else { Tensor::cat(attention, 1) };
     B::affine_add(rows, None, attention, layers.projection_weight.clone(), layers.projection_bias.clone())
 }

@@ -147,12 +147,24 @@ pub fn fourier<B: Backend>(points: Tensor<B, 3>, frequencies: &[f32]) -> Tensor<
 }
 
 /// [`super::Kernels::select_keys`].
-pub fn select_keys<B: Backend>(q: Tensor<B, 4>, k: Tensor<B, 4>, v: Tensor<B, 4>, count: usize) -> [Tensor<B, 4>; 2] {
-    // The mean of the scores is the score of the mean.
-    let mean = wide(q).mean_dim(2);
-    let scores = mean.matmul(wide(k.clone()).transpose());
+pub fn select_keys<B: Backend>(
+    q: Tensor<B, 4>,
+    groups: &[usize],
+    k: Tensor<B, 4>,
+    v: Tensor<B, 4>,
+    count: usize,
+) -> [Tensor<B, 4>; 2] {
     let [_, heads, _, width] = k.dims();
-    let order: Tensor<B, 4, Int> = scores.argsort_descending(3);
-    let chosen = order.narrow(3, 0, count).reshape([1, heads, count, 1]).repeat_dim(3, width);
-    [k.gather(2, chosen.clone()), v.gather(2, chosen)]
+    let mut begin = 0;
+    let of_group = |queries: &usize| {
+        let own = q.clone().narrow(2, begin, *queries);
+        begin += queries;
+        // The mean of the scores is the score of the mean.
+        let scores = wide(own).mean_dim(2).matmul(wide(k.clone()).transpose());
+        let order: Tensor<B, 4, Int> = scores.argsort_descending(3);
+        let chosen = order.narrow(3, 0, count).reshape([1, heads, count, 1]).repeat_dim(3, width);
+        [k.clone().gather(2, chosen.clone()), v.clone().gather(2, chosen)]
+    };
+    let (keys, values) = groups.iter().map(of_group).map(|[keys, values]| (keys, values)).unzip();
+    [Tensor::cat(keys, 0), Tensor::cat(values, 0)]
 }

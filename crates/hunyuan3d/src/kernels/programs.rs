@@ -131,6 +131,14 @@ pub fn attention(generation: Generation, element: DType) -> Program {
     }
 }
 
+/// Attention of groups of queries, each to keys of its own.
+#[must_use]
+pub fn attention_in_groups(generation: Generation, element: DType) -> Program {
+    let mut program = attention(generation, element);
+    program.constants.push(("POINT_GROUPS", GROUPS_AT_ONCE as u32));
+    program
+}
+
 /// A tile of Hopper's matrix product.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile {
@@ -215,6 +223,9 @@ pub const SCALED_HEADS_WITH_LAYER_NORM: u32 = 8;
 /// Channels of a head in both.
 pub const HEAD: usize = 64;
 
+/// Groups whose keys are selected, and whose points attend to them, in one launch, at the most.
+pub const GROUPS_AT_ONCE: usize = 16;
+
 /// Key selection from up to `places` keys.
 #[must_use]
 pub fn select(places: usize, element: DType) -> Program {
@@ -222,7 +233,7 @@ pub fn select(places: usize, element: DType) -> Program {
         entry: "select_keys",
         source: Source::Select,
         element,
-        constants: vec![("MOST", places as u32)],
+        constants: vec![("MOST", places as u32), ("GROUPS", GROUPS_AT_ONCE as u32)],
         threads: 1024,
         shared: places * 8,
     }
@@ -255,5 +266,7 @@ pub fn all(generation: Generation) -> Vec<Program> {
         products.chain(others).chain([1024, 4096].map(|places| select(places, element)))
     };
     let sets = [DType::F16, DType::BF16, DType::F32].map(set_values);
-    [DType::F16, DType::BF16].into_iter().flat_map(of_element).chain(sets).collect()
+    let half = [DType::F16, DType::BF16];
+    let in_groups = half.map(|element| attention_in_groups(generation, element));
+    half.into_iter().flat_map(of_element).chain(in_groups).chain(sets).collect()
 }

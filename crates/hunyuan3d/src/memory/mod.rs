@@ -7,9 +7,10 @@ use crate::config::ModelConfig;
 use crate::device::Precision;
 use crate::dit::STEPS_AT_ONCE;
 use crate::kernels::plain::SCORES;
+use crate::kernels::programs::GROUPS_AT_ONCE;
 use crate::kernels::sets;
 use crate::parts::Residency;
-use crate::volume::{GROUPS_AT_ONCE, SETS, WIDEST_ON_DEVICE, flash_key_count};
+use crate::volume::{SETS, WIDEST_ON_DEVICE, flash_key_count};
 use crate::{ModelError, ModelErrorKind};
 use pages::{Pages, Taken};
 pub use parameters::Parameters;
@@ -145,8 +146,8 @@ impl MemoryNeed {
         decoding.extend(scores(SCORES, bytes, own && geo / decoder.geo_heads() <= WIDEST_HEAD));
         // The shape's keys and values, and what they were made of.
         decoding.push(((latents * geo) as u64 * bytes, 4));
-        // FlashVDM's keys and values of a chunk's groups.
-        decoding.push(((flash_key_count(latents) * geo) as u64 * bytes, 2 * GROUPS_AT_ONCE as u64));
+        // FlashVDM's keys and values of a chunk's groups, in one piece each, and those that the chunk before left one group open in.
+        decoding.push(((GROUPS_AT_ONCE * flash_key_count(latents) * geo) as u64 * bytes, 4));
         if own_kernels {
             // The search's sets of samples, of the widest grid that it is on the device for.
             let set = WIDEST_ON_DEVICE * WIDEST_ON_DEVICE * sets::words(WIDEST_ON_DEVICE) * size_of::<u32>();

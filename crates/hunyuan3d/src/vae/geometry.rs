@@ -9,7 +9,7 @@ use super::folded::{FOLDED, HostLinear, fold};
 use crate::ModelError;
 use crate::config::VaeConfig;
 use crate::kernels::programs::HEAD;
-use crate::kernels::{Epilogue, FoldedPoints, Kernels, PointGroup, PointLayers};
+use crate::kernels::{Epilogue, FoldedPoints, Kernels, PointGroups, PointLayers};
 use crate::layers::{LayerNorm, Linear, Mlp};
 use crate::weights::{Weights, derived};
 
@@ -115,16 +115,16 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// points `[batch, points, 3]` in float32 → `[batch, points, 1]` in the parameters' precision.
     pub fn logits(&self, points: Tensor<B, 3>, shape: &ShapeKeys<B>) -> Tensor<B, 3> {
         let count = points.dims()[1];
-        self.logits_of_groups(points, &[(count, shape.clone())])
+        self.logits_of_groups(points, &[(vec![count], shape.clone())])
     }
 
-    /// The same for groups of points behind one another, so many of each, each with keys of its own.
+    /// The same for groups of points behind one another, so many of each, each with keys of its own, several groups' in a batch.
     ///
     /// # Shapes
     /// As [`Self::logits`], the groups together being all points.
-    pub fn logits_of_groups(&self, points: Tensor<B, 3>, groups: &[(usize, ShapeKeys<B>)]) -> Tensor<B, 3> {
-        let group = |(points, shape): &(usize, ShapeKeys<B>)| PointGroup {
-            points: *points,
+    pub fn logits_of_groups(&self, points: Tensor<B, 3>, groups: &[(Vec<usize>, ShapeKeys<B>)]) -> Tensor<B, 3> {
+        let group = |(points, shape): &(Vec<usize>, ShapeKeys<B>)| PointGroups {
+            points: points.clone(),
             keys: shape.keys.clone(),
             values: shape.values.clone(),
         };
@@ -144,24 +144,12 @@ impl<B: Kernels> GeometryDecoder<B> {
     /// sample points are highest on average, for groups of sample points behind one another, so many of each.
     ///
     /// # Shapes
-    /// samples `[1, points, 3]` in float32, the groups together being all of them.
-    pub fn select(
-        &self,
-        samples: Tensor<B, 3>,
-        groups: &[usize],
-        shape: &ShapeKeys<B>,
-        count: usize,
-    ) -> Vec<ShapeKeys<B>> {
+    /// samples `[1, points, 3]` in float32, the groups together being all of them → keys of a batch of groups.
+    pub fn select(&self, samples: Tensor<B, 3>, groups: &[usize], shape: &ShapeKeys<B>, count: usize) -> ShapeKeys<B> {
         let queries = B::point_queries(samples, self.layers());
         let count = count.min(shape.tokens());
-        let mut begin = 0;
-        let chosen = groups.iter().map(|samples| {
-            let own = queries.clone().narrow(2, begin, *samples);
-            begin += samples;
-            let [keys, values] = B::select_keys(own, shape.keys.clone(), shape.values.clone(), count);
-            ShapeKeys { keys, values }
-        });
-        chosen.collect()
+        let [keys, values] = B::select_keys(queries, groups, shape.keys.clone(), shape.values.clone(), count);
+        ShapeKeys { keys, values }
     }
 
     fn layers(&self) -> PointLayers<B> {
@@ -209,6 +197,13 @@ fn folded<B: Kernels>(weights: &mut Weights<'_, B>, config: &VaeConfig) -> Resul
 }
 
 impl<B: Backend> ShapeKeys<B> {
+    /// Those of one of a batch.
+    #[must_use]
+    pub fn of(&self, group: usize) -> Self {
+        let [keys, values] = [&self.keys, &self.values].map(|all| all.clone().narrow(0, group, 1));
+        Self { keys, values }
+    }
+
     /// Tokens of the shape.
     #[must_use]
     pub fn tokens(&self) -> usize {

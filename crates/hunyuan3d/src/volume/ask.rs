@@ -13,10 +13,8 @@ use super::score::Score;
 use crate::ModelError;
 use crate::device::{put, read};
 use crate::kernels::Kernels;
+use crate::kernels::programs::GROUPS_AT_ONCE;
 use crate::vae::{GeometryDecoder, ShapeKeys};
-
-/// Groups of a chunk at the most: the keys of each are 4 MB at full size in half precision.
-pub const GROUPS_AT_ONCE: usize = 16;
 
 /// One decoding on its way.
 pub(super) struct Run<'a, 'w, B: Kernels> {
@@ -168,28 +166,24 @@ impl<B: Kernels> Choices<B> {
         geometry: &GeometryDecoder<B>,
         all: &ShapeKeys<B>,
         chunk: &[(usize, usize)],
-    ) -> Vec<(usize, ShapeKeys<B>)> {
+    ) -> Vec<(Vec<usize>, ShapeKeys<B>)> {
         let new = chunk.iter().filter(|(group, _)| self.open.as_ref().is_none_or(|(open, _)| open != group));
         let counts: Vec<usize> = new.map(|(group, _)| self.counts[*group]).collect();
         let together = counts.iter().sum();
-        let mut keys = match together {
-            0 => Vec::new(),
-            _ => {
-                let own = self.choosing.clone().narrow(1, self.chosen, together);
-                geometry.select(own, &counts, all, flash_key_count(all.tokens()))
-            }
+        let mut of_chunk = Vec::with_capacity(2);
+        let mut rest = chunk;
+        if let (Some((open, keys)), Some(((group, queries), others))) = (&self.open, chunk.split_first())
+            && open == group
+        {
+            of_chunk.push((vec![*queries], keys.clone()));
+            rest = others;
         }
-        .into_iter();
-        self.chosen += together;
-        let mut of_chunk = Vec::with_capacity(chunk.len());
-        for (group, queries) in chunk {
-            let own = match self.open.take() {
-                Some((open, keys)) if open == *group => Some(keys),
-                _ => keys.next(),
-            };
-            let Some(own) = own else { continue };
-            self.open = Some((*group, own.clone()));
-            of_chunk.push((*queries, own));
+        if together > 0 {
+            let own = self.choosing.clone().narrow(1, self.chosen, together);
+            self.chosen += together;
+            let keys = geometry.select(own, &counts, all, flash_key_count(all.tokens()));
+            self.open = rest.last().map(|(group, _)| (*group, keys.of(rest.len() - 1)));
+            of_chunk.push((rest.iter().map(|(_, queries)| *queries).collect(), keys));
         }
         of_chunk
     }

@@ -16,7 +16,6 @@ mod refine;
 mod score;
 mod surface;
 
-pub use ask::GROUPS_AT_ONCE;
 pub(crate) use ask::to_device;
 pub use bricks::{BRICK_EDGE, Brick};
 pub use decode::{Method, SearchOn, VolumeOptions, VolumeWatch, decode};

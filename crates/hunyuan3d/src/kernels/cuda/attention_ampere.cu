@@ -1,5 +1,6 @@
 // softmax(q · kᵀ · scale) · v for heads of up to 64 channels, for sm_80 and later: eight warps of 16 queries each, keys and
-// values 64 at a time, the next ones on their way meanwhile (Dao 2023, FlashAttention-2).
+// values 64 at a time, the next ones on their way meanwhile (Dao 2023, FlashAttention-2). POINT_GROUPS: queries are of so many groups at the
+// most, which lie behind one another and look each at keys and values of its own.
 #define KEYS 64
 #define QUERIES 128
 #define TILE_BYTES (KEYS * 128)
@@ -9,6 +10,10 @@ struct AttentionInfo {
     u64 queries, keys, heads, width, scale, out_row;
     // Elements from a batch item, head and token to the next, of q, k and v.
     u64 q_strides[3], k_strides[3], v_strides[3];
+#ifdef POINT_GROUPS
+    // The first query of each group, and the one behind the last.
+    u64 first[POINT_GROUPS + 1];
+#endif
 };
 
 // Where 16 bytes of a 128-byte row lie: exchanged, so that a column of pieces meets every bank.
@@ -32,11 +37,17 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     const u32 base = (shared_address(raw) + 127) & ~127u;
     const u32 q_at = base, k_at = base + QUERIES * 128, v_at = k_at + 2 * TILE_BYTES;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int head = blockIdx.y, batch = blockIdx.z, first = blockIdx.x * QUERIES;
-    const int queries = (int)info.queries, keys = (int)info.keys, width = (int)info.width;
+#ifdef POINT_GROUPS
+    const int of_keys = blockIdx.z, batch = 0, first = (int)info.first[of_keys] + blockIdx.x * QUERIES;
+    const int queries = (int)info.first[of_keys + 1];
+    if (first >= queries) return;
+#else
+    const int of_keys = blockIdx.z, batch = of_keys, first = blockIdx.x * QUERIES, queries = (int)info.queries;
+#endif
+    const int head = blockIdx.y, keys = (int)info.keys, width = (int)info.width;
     q += batch * info.q_strides[0] + head * info.q_strides[1];
-    k += batch * info.k_strides[0] + head * info.k_strides[1];
-    v += batch * info.v_strides[0] + head * info.v_strides[1];
+    k += of_keys * info.k_strides[0] + head * info.k_strides[1];
+    v += of_keys * info.v_strides[0] + head * info.v_strides[1];
     fetch<QUERIES>(q_at, q, info.q_strides[2], first, queries, width);
     fetch<KEYS>(k_at, k, info.k_strides[2], 0, keys, width);
     fetch<KEYS>(v_at, v, info.v_strides[2], 0, keys, width);

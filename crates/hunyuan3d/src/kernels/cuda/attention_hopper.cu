@@ -2,7 +2,8 @@
 // copy engine, the others multiply. While a warpgroup's product with the values runs, it computes the next scores and
 // their powers (Shah et al. 2024, FlashAttention-3).
 //
-// GROUPS: multiplying warpgroups, 64 queries each. STAGES: tiles of keys and values in flight.
+// GROUPS: multiplying warpgroups, 64 queries each. STAGES: tiles of keys and values in flight. POINT_GROUPS: queries are of so many groups
+// at the most, which lie behind one another and look each at keys and values of its own.
 #ifndef GROUPS
 #define GROUPS 3
 #endif
@@ -27,6 +28,10 @@
 struct AttentionInfo {
     // Then elements from a row of the result to the next.
     u64 queries, keys, heads, width, scale, out_row;
+#ifdef POINT_GROUPS
+    // The first query of each group, and the one behind the last.
+    u64 first[POINT_GROUPS + 1];
+#endif
 };
 
 struct Softmax {
@@ -87,8 +92,14 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
     const u32 q_full = barriers, k_full = barriers + 8, k_empty = k_full + 8 * STAGES, v_full = k_empty + 8 * STAGES,
               v_empty = v_full + 8 * STAGES;
     const int group = threadIdx.x / 128;
-    const int head = blockIdx.y, batch = blockIdx.z, first = blockIdx.x * QUERIES;
-    const int keys = (int)info.keys, tiles = (keys + KEYS - 1) / KEYS;
+#ifdef POINT_GROUPS
+    const int of_keys = blockIdx.z, batch = 0, first = (int)info.first[of_keys] + blockIdx.x * QUERIES;
+    const int queries = (int)info.first[of_keys + 1];
+    if (first >= queries) return;
+#else
+    const int of_keys = blockIdx.z, batch = of_keys, first = blockIdx.x * QUERIES, queries = (int)info.queries;
+#endif
+    const int head = blockIdx.y, keys = (int)info.keys, tiles = (keys + KEYS - 1) / KEYS;
 
     if (threadIdx.x == 0) {
         barrier_init(q_full, 1);
@@ -112,10 +123,10 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
                 const int stage = i % STAGES, round = i / STAGES, key = (tiles - 1 - i) * KEYS;
                 if (round > 0) barrier_wait(k_empty + 8 * stage, (round - 1) & 1);
                 barrier_expect(k_full + 8 * stage, TILE_BYTES);
-                copy_4d(k_at + stage * TILE_BYTES, &k_map, k_full + 8 * stage, 0, key, head, batch);
+                copy_4d(k_at + stage * TILE_BYTES, &k_map, k_full + 8 * stage, 0, key, head, of_keys);
                 if (round > 0) barrier_wait(v_empty + 8 * stage, (round - 1) & 1);
                 barrier_expect(v_full + 8 * stage, TILE_BYTES);
-                copy_4d(v_at + stage * TILE_BYTES, &v_map, v_full + 8 * stage, 0, key, head, batch);
+                copy_4d(v_at + stage * TILE_BYTES, &v_map, v_full + 8 * stage, 0, key, head, of_keys);
             }
         }
         return;
@@ -211,7 +222,7 @@ extern "C" __global__ void __launch_bounds__(128 * (GROUPS + 1), 1)
         asm volatile("st.shared.b32 [%0], %1;" ::"r"(staging + row * 128 + piece * 16 + lane % 4 * 4), "r"(both) : "memory");
     }
     __syncwarp();
-    const int width = (int)info.width, queries = (int)info.queries, piece = lane % 8;
+    const int width = (int)info.width, piece = lane % 8;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         const int row = lane / 8 + 4 * i, query = first + own * 64 + warp * 16 + row;

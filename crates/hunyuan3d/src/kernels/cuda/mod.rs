@@ -21,7 +21,7 @@ use burn_cuda::{Cuda, CudaDevice};
 use cubecl::cuda::CudaRuntime;
 
 use super::programs::Generation;
-use super::{Epilogue, Kernels, PointGroup, PointLayers, Stream, StreamHeads, plain};
+use super::{Epilogue, Kernels, PointGroups, PointLayers, Stream, StreamHeads, plain};
 use crate::{ModelError, ModelErrorKind};
 pub use fallback::fallen_back;
 use fallback::noted;
@@ -205,11 +205,17 @@ impl Kernels for Cuda {
         }
     }
 
-    fn select_keys(q: Tensor<Self, 4>, k: Tensor<Self, 4>, v: Tensor<Self, 4>, count: usize) -> [Tensor<Self, 4>; 2] {
-        let made = select::select(&array(q.clone()), &array(k.clone()), &array(v.clone()), count);
+    fn select_keys(
+        q: Tensor<Self, 4>,
+        groups: &[usize],
+        k: Tensor<Self, 4>,
+        v: Tensor<Self, 4>,
+        count: usize,
+    ) -> [Tensor<Self, 4>; 2] {
+        let made = select::select(&array(q.clone()), groups, &array(k.clone()), &array(v.clone()), count);
         match noted("select_keys", &q, made) {
             Some(chosen) => chosen.map(tensor),
-            None => plain::select_keys(q, k, v, count),
+            None => plain::select_keys(q, groups, k, v, count),
         }
     }
 
@@ -252,7 +258,7 @@ impl Kernels for Cuda {
     fn attend_points(
         points: Tensor<Self, 3>,
         layers: PointLayers<Self>,
-        groups: &[PointGroup<Self>],
+        groups: &[PointGroups<Self>],
     ) -> Tensor<Self, 3> {
         match points::attend(&points, &layers, groups) {
             Some(rows) => rows,

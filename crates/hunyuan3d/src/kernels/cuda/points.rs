@@ -6,7 +6,7 @@ use burn_cuda::Cuda;
 use super::fallback::noted;
 use super::launch::{Array, array, fresh, tensor, view};
 use super::{attention, gemm, rows};
-use crate::kernels::{Epilogue, Kernels as _, PointGroup, PointLayers};
+use crate::kernels::{Epilogue, Kernels as _, PointGroups, PointLayers};
 use crate::layers::split_heads;
 use crate::vae::FOLDED;
 
@@ -25,7 +25,7 @@ pub fn queries(points: &Tensor<Cuda, 3>, layers: &PointLayers<Cuda>) -> Option<T
 pub fn attend(
     points: &Tensor<Cuda, 3>,
     layers: &PointLayers<Cuda>,
-    groups: &[PointGroup<Cuda>],
+    groups: &[PointGroups<Cuda>],
 ) -> Option<Tensor<Cuda, 3>> {
     let folded = layers.folded.as_ref()?;
     let projection = folded.projection.val();
@@ -39,12 +39,19 @@ pub fn attend(
         |first: usize, points: usize, width: usize| view(&both, first, [1, points, width], [count * row, row, 1]);
     let queries = queries_of(points, layers, &part(width, count, FOLDED))?;
     let mut begin = 0;
-    for group in groups {
-        let own = queries.clone().narrow(2, begin, group.points);
-        let to = part(begin * row, group.points, width);
-        let (keys, values) = (array(group.keys.clone()), array(group.values.clone()));
-        noted("attend_points", &own, attention::attend_into(&array(own.clone()), &keys, &values, &to))?;
-        begin += group.points;
+    for PointGroups { points, keys, values } in groups {
+        let count = points.iter().sum();
+        let own = queries.clone().narrow(2, begin, count);
+        let to = part(begin * row, count, width);
+        let made = attention::attend_groups_into(
+            &array(own.clone()),
+            points,
+            &array(keys.clone()),
+            &array(values.clone()),
+            &to,
+        );
+        noted("attend_points", &own, made)?;
+        begin += count;
     }
     Some(Cuda::affine(tensor(both), projection, layers.projection_bias.clone(), Epilogue::None))
 }

@@ -1,15 +1,21 @@
-// FlashVDM's key selection (Lai et al. 2025): of a head's keys, those whose scores against some queries are highest on
-// average. A block takes a head: the queries' mean, its scores with every key, a bitonic sort, and the chosen rows.
+// FlashVDM's key selection (Lai et al. 2025): of a head's keys, those whose scores against a group's queries are highest on
+// average. A block takes a head of a group: the queries' mean, its scores with every key, a bitonic sort, and the chosen rows.
 
 // Keys of a head at the most; a power of two.
 #ifndef MOST
 #define MOST 4096
 #endif
+// Groups of a launch at the most.
+#ifndef GROUPS
+#define GROUPS 16
+#endif
 
 struct SelectInfo {
-    u64 queries, keys, heads, width, count;
+    u64 keys, heads, width, count;
     // Elements from a head and a token to the next, of q, k and v.
     u64 q_strides[2], k_strides[2], v_strides[2];
+    // The first query of each group, and the one behind the last.
+    u64 first[GROUPS + 1];
 };
 
 extern "C" __global__ void __launch_bounds__(1024, 1)
@@ -19,22 +25,26 @@ extern "C" __global__ void __launch_bounds__(1024, 1)
     u64* order = reinterpret_cast<u64*>(raw);
     float* parts = reinterpret_cast<float*>(raw);
     __shared__ float mean[64];
-    const int thread = threadIdx.x, head = blockIdx.x, width = (int)info.width, keys = (int)info.keys;
-    q += head * info.q_strides[0];
+    const int thread = threadIdx.x, head = blockIdx.x, group = blockIdx.y, width = (int)info.width, keys = (int)info.keys;
+    const int queries = (int)(info.first[group + 1] - info.first[group]);
+    q += head * info.q_strides[0] + info.first[group] * info.q_strides[1];
+    // `[groups, count, heads, width]`.
+    k_out += group * info.count * info.heads * width;
+    v_out += group * info.count * info.heads * width;
     k += head * info.k_strides[0];
     v += head * info.v_strides[0];
 
     const int channel = thread % 64;
     float sum = 0.0f;
     if (channel < width) {
-        for (int i = thread / 64; i < (int)info.queries; i += 16) sum += wide(q[i * info.q_strides[1] + channel]);
+        for (int i = thread / 64; i < queries; i += 16) sum += wide(q[i * info.q_strides[1] + channel]);
     }
     parts[thread] = sum;
     __syncthreads();
     if (thread < 64) {
         sum = 0.0f;
         for (int i = 0; i < 16; i++) sum += parts[i * 64 + thread];
-        mean[thread] = sum / info.queries;
+        mean[thread] = sum / queries;
     }
     __syncthreads();
 
