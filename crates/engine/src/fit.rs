@@ -55,7 +55,7 @@ impl Fit {
     /// # Errors
     /// [`orfeas_hunyuan3d::ModelErrorKind::Memory`] where not even one job fits.
     pub fn of(spec: &ModelSpec, config: &ModelConfig, precision: Precision) -> Result<Self, ModelError> {
-        let own_kernels = has_own_kernels(spec.device) && precision != Precision::Float32;
+        let own_kernels = has_own_kernels(spec.device);
         let need = |jobs: usize| MemoryNeed::of_several(config, precision, own_kernels, jobs);
         let (residency, chunk) = alone(spec, &need(1))?;
         let fits = |jobs: &usize| {
@@ -64,7 +64,8 @@ impl Fit {
             };
             spec.memory.is_none_or(peak)
         };
-        let wanted = wanted(spec, config.step_rows(), residency, own_kernels);
+        let fast = own_kernels && precision != Precision::Float32;
+        let wanted = wanted(spec, config.step_rows(), residency, fast);
         Ok(Self { residency, chunk, together: (1..=wanted).rev().find(fits).unwrap_or(1) })
     }
 }

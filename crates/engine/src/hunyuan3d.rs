@@ -137,9 +137,13 @@ impl Hunyuan3d {
         request.guidance.or(own).unwrap_or(GUIDANCE)
     }
 
-    /// Where it goes on from, where an earlier attempt of as many steps left something.
+    /// Where it goes on from, where an earlier attempt of as many steps left something of this model's shape.
     fn resume<'a>(&self, request: &'a Request) -> Option<&'a Resume> {
-        request.resume.as_ref().filter(|resume| resume.step <= self.steps(request))
+        let vae = &self.model.config().vae;
+        let fits = |resume: &&Resume| {
+            resume.step <= self.steps(request) && resume.latents.len() == vae.num_latents * vae.embed_dim
+        };
+        request.resume.as_ref().filter(fits)
     }
 
     /// What the model is asked for.
@@ -223,7 +227,8 @@ impl Engine for Hunyuan3d {
     }
 
     fn identity(&self) -> String {
-        format!("{NAME} {}", self.sha256)
+        // Steps, guidance and the schedule are the configuration's, where a request does not say them.
+        format!("{NAME} {} {}", self.sha256, self.model.config().sha256())
     }
 
     fn floaters(&self) -> Option<f32> {

@@ -22,6 +22,6 @@ pub use inflate::Inflate;
 pub use noop::Noop;
 pub use orfeas_hunyuan3d::memory::Budget;
 pub use orfeas_hunyuan3d::volume::Method as Decoder;
-pub use orfeas_hunyuan3d::{DeviceName, Precision};
+pub use orfeas_hunyuan3d::{DeviceName, Precision, device_memory};
 pub use registry::{ENGINES, EngineSpec, LoadProgress, create};
 pub use starter::starter_model;

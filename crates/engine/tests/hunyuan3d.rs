@@ -43,7 +43,20 @@ fn loading_tells_how_far_it_is_and_only_ever_more() {
     assert!(told.len() > 10 && told.is_sorted() && told.last() == Some(&100), "{told:?}");
     assert_eq!(engine.name(), "hunyuan3d");
     assert!(engine.model().starts_with("base"));
-    assert_eq!(engine.identity().len(), "hunyuan3d ".len() + 64);
+    let identity = engine.identity();
+    assert_eq!(identity.len(), "hunyuan3d ".len() + 64 + 1 + 64);
+    // Another configuration of the same weights is another engine to whoever keeps what it made.
+    let folder = tempfile::tempdir().unwrap();
+    let base = self::spec("base").folder;
+    for file in std::fs::read_dir(&base).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let config = std::fs::read_to_string(base.join("config.yaml")).unwrap();
+    std::fs::write(folder.path().join("config.yaml"), format!("{config}\norfeas:\n  steps: 7\n")).unwrap();
+    let other = ModelSpec { folder: folder.path().to_owned(), ..self::spec("base") };
+    let other = Hunyuan3d::load(&other, Some(32), &mut |_| {}).unwrap().identity();
+    assert_ne!(other, identity);
+    assert_eq!(other[..identity.len() - 64], identity[..identity.len() - 64]);
 }
 
 #[test]
@@ -201,7 +214,7 @@ fn what_shapes_a_batch_says_which_jobs_go_together() {
     let spec = ModelSpec { batching: Batching::On, jobs: 4, ..spec("turbo") };
     let engine = Hunyuan3d::load(&spec, Some(32), &mut |_| {}).unwrap();
     let plain = Request { seed: 1, ..Request::default() };
-    let resume = |step: u32| Some(Resume { step, latents: Vec::new() });
+    let resume = |step: u32| Some(Resume { step, latents: vec![0.0; 96 * 8] });
     let goes = |other: Request| engine.goes_together(&plain, &other);
     assert!(goes(Request { seed: 2, resolution: Some(64), ..plain.clone() }));
     // What nobody asked for is what the model takes then.
@@ -210,6 +223,8 @@ fn what_shapes_a_batch_says_which_jobs_go_together() {
     assert!(!goes(Request { guidance: Some(5.5), ..plain.clone() }));
     assert!(!goes(Request { resume: resume(2), ..plain.clone() }));
     assert!(goes(Request { resume: resume(6), ..plain.clone() }), "which is of no use to a run of 5 steps");
+    let others = Some(Resume { step: 2, latents: vec![0.0; 96] });
+    assert!(goes(Request { resume: others, ..plain.clone() }), "which is of no use to a model of another shape");
     let two = Request { resume: resume(2), ..plain.clone() };
     assert!(engine.goes_together(&two, &Request { seed: 9, ..two.clone() }));
 }

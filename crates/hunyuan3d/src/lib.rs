@@ -40,7 +40,8 @@ pub use device::{DeviceName, Precision};
 pub use error::{ModelError, ModelErrorKind};
 pub use model::{Condition, Model, NoProbe, Probe};
 pub use open::{
-    Begin, Phase, ShapeEnded, ShapeJob, ShapeModel, ShapeRequest, ShapeWatch, checked, has_own_kernels, open, open_as,
+    Begin, Phase, ShapeEnded, ShapeJob, ShapeModel, ShapeRequest, ShapeWatch, checked, device_memory, has_own_kernels,
+    open, open_as,
 };
 pub use parts::{Part, Residency};
 pub use sampling::{BatchWatch, Latents, Run, StepWatch};

@@ -11,7 +11,7 @@ use crate::ModelError;
 use crate::ModelErrorKind;
 use crate::conditioner::{Conditioner, ProcessedView};
 use crate::config::ModelConfig;
-use crate::device::{Precision, device_failure, read};
+use crate::device::{Precision, device_failure, guarded, read};
 use crate::dit::Denoiser;
 use crate::image::VIEWS;
 use crate::kernels::Kernels;
@@ -56,6 +56,18 @@ impl Probe for NoProbe {
     }
 }
 
+/// Loads parts, and fails where the device did on the way: on a full GPU CubeCL would go on with memory that nobody wrote.
+fn whole<B: Kernels>(
+    device: &B::Device,
+    load: impl FnOnce() -> Result<Parts<B>, ModelError>,
+) -> Result<Parts<B>, ModelError> {
+    guarded::<B, _>(device, || {
+        let parts = load()?;
+        B::sync(device).map_err(|error| device_failure(&error.to_string()))?;
+        Ok(parts)
+    })
+}
+
 /// The condition of one run.
 #[derive(Clone, Debug)]
 pub struct Condition<B: Backend> {
@@ -94,7 +106,7 @@ impl<B: Kernels> Model<B> {
         let config = ModelConfig::read_with(folder, vae)?;
         let files = Files::open(folder, vae)?;
         let dtype = precision.dtype();
-        let parts = Parts::of_files(&config, files, residency, &device, dtype, progress)?;
+        let parts = whole::<B>(&device, || Parts::of_files(&config, files, residency, &device, dtype, progress))?;
         Ok(Self { config, parts, device, dtype })
     }
 
@@ -110,7 +122,7 @@ impl<B: Kernels> Model<B> {
         progress: &mut LoadProgress<'_>,
     ) -> Result<Self, ModelError> {
         let dtype = precision.dtype();
-        let parts = Parts::whole(&config, source, None, &device, dtype, progress)?;
+        let parts = whole::<B>(&device, || Parts::whole(&config, source, None, &device, dtype, progress))?;
         Ok(Self { config, parts, device, dtype })
     }
 

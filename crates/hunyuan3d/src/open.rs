@@ -212,6 +212,19 @@ pub fn has_own_kernels(device: DeviceName) -> bool {
     }
 }
 
+/// Bytes of a device's own memory; none for the processor, and where there is no such device. The driver itself is asked, since others count
+/// GPUs in another order than it does, and know parts of one only as a whole.
+#[must_use]
+pub fn device_memory(device: DeviceName) -> Option<u64> {
+    match device {
+        DeviceName::Cpu => None,
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda(number) => crate::kernels::cuda::memory(number),
+        #[cfg(not(feature = "cuda"))]
+        DeviceName::Cuda(_) => None,
+    }
+}
+
 /// Why there is no CUDA in a binary without the feature.
 #[cfg(not(feature = "cuda"))]
 pub(crate) fn no_cuda() -> ModelError {

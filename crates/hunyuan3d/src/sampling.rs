@@ -16,7 +16,7 @@ use crate::dit::STEPS_AT_ONCE;
 use crate::kernels::Kernels;
 use crate::model::{Condition, Model, Probe};
 use crate::noise;
-use crate::schedule::Schedule;
+use crate::schedule::{MOST_STEPS, Schedule};
 
 /// Latents on their way: what a run needs to go on from where it was.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +123,15 @@ impl<B: Kernels> Model<B> {
         ended.pop().unwrap_or_else(|| Err(ModelError::request("there is nothing to sample")))
     }
 
+    /// Refuses steps that the model is not made for, before anything is made of their number.
+    pub(crate) fn check_steps(&self, steps: u32) -> Result<(), ModelError> {
+        let most = self.config.own.most_steps.unwrap_or(MOST_STEPS);
+        if steps == 0 || steps > most {
+            return Err(ModelError::request(format!("{steps} steps are asked for; this model takes from 1 to {most}")));
+        }
+        Ok(())
+    }
+
     /// The same for several runs in one batch: what comes of each, in their order. One that its watch breaks off leaves the
     /// batch, and the others go on.
     ///
@@ -143,12 +152,7 @@ impl<B: Kernels> Model<B> {
         watch: &mut BatchWatch<'_>,
         probe: &mut dyn Probe,
     ) -> Result<Vec<Result<Tensor<B, 3>, ModelError>>, ModelError> {
-        /// The contract's own bound is far below.
-        const MOST_STEPS: u32 = 10_000;
-        let most = self.config.own.most_steps.unwrap_or(MOST_STEPS);
-        if steps == 0 || steps > most {
-            return Err(ModelError::request(format!("{steps} steps are asked for; this model takes from 1 to {most}")));
-        }
+        self.check_steps(steps)?;
         let schedule = Schedule::new(&self.config.scheduler, steps);
         // Until it ends, which every run does, nothing came of it.
         let mut ended: Vec<_> = runs.iter().map(|_| Err(ModelError::cancelled())).collect();

@@ -2,6 +2,9 @@
 
 use crate::config::SchedulerConfig;
 
+/// Steps of a run at the most, of any model; the contract's own bound is far below.
+pub(crate) const MOST_STEPS: u32 = 10_000;
+
 /// The steps of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {

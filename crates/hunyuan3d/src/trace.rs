@@ -101,6 +101,7 @@ pub fn trace<B: Kernels>(model: &Model<B>, request: &TraceRequest) -> Result<Tra
     if let Some(queries) = request.queries.as_ref().filter(|q| q.is_empty() || !q.len().is_multiple_of(3)) {
         return Err(ModelError::request(format!("the queries have {} values, which are no points", queries.len())));
     }
+    model.check_steps(request.steps)?;
     let mut trace = Trace::default();
     let config = &model.config.image_processor;
     let mut views = Vec::new();

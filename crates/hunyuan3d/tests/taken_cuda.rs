@@ -6,7 +6,7 @@
 use burn_cuda::Cuda;
 use orfeas_hunyuan3d::kernels::cuda;
 use orfeas_hunyuan3d::presets::preset;
-use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
+use orfeas_hunyuan3d::volume::{Method, Score, VolumeOptions};
 use orfeas_hunyuan3d::weights::RandomWeights;
 use orfeas_hunyuan3d::{Begin, Model, Phase, Precision, ShapeModel as _, ShapeRequest, ShapeWatch, image};
 
@@ -26,8 +26,13 @@ fn a_whole_run_falls_back_nowhere() {
         ::image::Rgba([x as u8, y as u8, 90, if inside { 255 } else { 0 }])
     });
     let view = image::process(&model.config.image_processor, &picture, 0).unwrap().0;
-    for method in [Method::Hierarchical, Method::FlashVdm] {
-        let volume = VolumeOptions { chunk: 5000, ..VolumeOptions::new(method, 64) };
+    // Levels of rows that CubeCL would put apart, and several of them; a field with a surface, so that all of a search is run.
+    for (method, resolution) in [Method::Hierarchical, Method::FlashVdm, Method::NarrowBand]
+        .into_iter()
+        .flat_map(|method| [(method, 64), (method, 258)])
+    {
+        let volume =
+            VolumeOptions { score: Some(Score::TorusAndBall), chunk: 50_000, ..VolumeOptions::new(method, resolution) };
         let request =
             ShapeRequest { views: vec![view.clone()], begin: Begin::Seed(7), steps: 1, guidance: 5.0, volume };
         model.generate(&request, &mut Unwatched).unwrap();

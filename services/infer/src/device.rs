@@ -1,22 +1,23 @@
-//! The device: one named thread that owns the engine, behind a bounded channel.
+//! The device: one named thread that owns the engine, behind a queue of so many places.
 //!
 //! An engine's memory, streams and caches belong to the thread that made them; so nobody else ever touches the engine. What
 //! that thread does is in `serve.rs`.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 
 use orfeas_contract::JobId;
 use orfeas_engine::{EngineError, EngineErrorKind, EngineSpec, Picture, Request, Resume};
 use orfeas_field::Field;
 use orfeas_stage::ServiceError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::serve::{Broken, serve};
 
-/// Jobs that may wait at the device; the service's own bound on jobs in hand is the real one.
-const WAITING: usize = 64;
+/// Jobs that may be at the device. The service's own bound on jobs in hand is the real one, but a job whose client left is out of hand at once,
+/// and at the device, with its picture, until the run that is on its way has ended.
+const PLACES: usize = 64;
 
 /// A step of a running job.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,8 @@ pub struct Task {
     pub progress: mpsc::Sender<Update>,
     pub keep_every: u32,
     pub answer: oneshot::Sender<Result<Field, EngineError>>,
+    /// Its place at the device.
+    pub place: OwnedSemaphorePermit,
 }
 
 /// What is known of the engine once it is loaded.
@@ -54,7 +57,8 @@ struct Known {
 
 /// The way to the device thread.
 pub struct Device {
-    tasks: SyncSender<Task>,
+    tasks: Sender<Task>,
+    places: Arc<Semaphore>,
     known: Arc<OnceLock<Known>>,
     loaded: std::sync::Mutex<Option<oneshot::Receiver<Result<(), EngineError>>>>,
     broken: std::sync::Mutex<Option<oneshot::Receiver<Broken>>>,
@@ -66,7 +70,7 @@ impl Device {
     /// # Errors
     /// [`ServiceError::Own`] where the system gives no thread.
     pub fn start(spec: EngineSpec, mut progress: impl FnMut(u8) + Send + 'static) -> Result<Self, ServiceError> {
-        let (tasks, queue) = sync_channel(WAITING);
+        let (tasks, queue) = channel();
         let (say_loaded, loaded) = oneshot::channel();
         let (say_broken, broken) = oneshot::channel();
         let known = Arc::new(OnceLock::new());
@@ -88,7 +92,7 @@ impl Device {
             .spawn(thread)
             .map_err(|error| ServiceError::Own(format!("no device thread: {error}")))?;
         let (loaded, broken) = (std::sync::Mutex::new(Some(loaded)), std::sync::Mutex::new(Some(broken)));
-        Ok(Self { tasks, known, loaded, broken })
+        Ok(Self { tasks, places: Arc::new(Semaphore::new(PLACES)), known, loaded, broken })
     }
 
     /// Waits until the engine is loaded; to be called once.
@@ -144,8 +148,12 @@ impl Device {
     ) -> Result<Field, EngineError> {
         let gone = || EngineError::new(EngineErrorKind::Failed, "the device thread is gone");
         let (answer, answered) = oneshot::channel();
-        let task = Task { job: job.clone(), picture, request, cancel, progress, keep_every, answer };
-        self.tasks.try_send(task).map_err(|_| gone())?;
+        let place = tokio::select! {
+            place = self.places.clone().acquire_owned() => place.map_err(|_| gone())?,
+            () = cancel.cancelled() => return Err(EngineError::cancelled()),
+        };
+        let task = Task { job: job.clone(), picture, request, cancel, progress, keep_every, answer, place };
+        self.tasks.send(task).map_err(|_| gone())?;
         tracing::debug!("waits for the device");
         answered.await.map_err(|_| gone())?
     }
@@ -153,6 +161,10 @@ impl Device {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     fn spec(name: &str, resolution: u32) -> EngineSpec {
@@ -169,6 +181,32 @@ mod tests {
         let device = Device::start(spec("dream", 64), |_| {}).unwrap();
         let error = device.loaded().await.unwrap_err().to_string();
         assert!(error.contains("dream") && error.contains("inflate"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn jobs_whose_clients_left_turn_no_other_away() {
+        // A device that is busy with a long run: nobody takes anything out of the queue.
+        let (tasks, queue) = channel();
+        let (loaded, broken) = (std::sync::Mutex::new(None), std::sync::Mutex::new(None));
+        let places = Arc::new(Semaphore::new(PLACES));
+        let device = Device { tasks, places, known: Arc::default(), loaded, broken };
+        let duck = JobId::parse("duck").unwrap();
+        let send = || {
+            let (progress, token) = (mpsc::channel(1).0, CancellationToken::new());
+            device.generate(&duck, picture(), Request::default(), token, progress, 0)
+        };
+        for _ in 0..PLACES {
+            assert!(timeout(Duration::ZERO, send()).await.is_err(), "it is at the device, and its client leaves");
+        }
+        let mut next = std::pin::pin!(send());
+        assert!(timeout(Duration::ZERO, &mut next).await.is_err());
+        let left: Vec<Task> = queue.try_iter().collect();
+        assert_eq!(left.len(), PLACES, "the next one waits for a place");
+        drop(left);
+        assert!(timeout(Duration::ZERO, &mut next).await.is_err());
+        let task = queue.try_recv().unwrap();
+        let _ = task.answer.send(Err(EngineError::cancelled()));
+        assert_eq!(next.await.err().unwrap().kind(), EngineErrorKind::Cancelled);
     }
 
     #[tokio::test]

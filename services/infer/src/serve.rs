@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use orfeas_contract::JobId;
 use orfeas_engine::{Engine, EngineError, EngineErrorKind, Observer, Resume};
 use orfeas_field::Field;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::device::{Step, Task, Update};
@@ -92,10 +92,10 @@ fn run(engine: &mut dyn Engine, tasks: Vec<Task>) -> Done {
     let mut jobs: Vec<_> = Vec::new();
     let (mut ids, mut made) = (Vec::new(), 0);
     let mut failed = Vec::new();
-    for Task { job, picture, request, cancel, progress, keep_every, answer } in tasks {
+    for Task { job, picture, request, cancel, progress, keep_every, answer, place } in tasks {
         answers.push(Some(answer));
         ids.push(job);
-        jobs.push((picture, request, Watch { cancel, progress, keep_every, last: None, began: None }));
+        jobs.push((picture, request, Watch { cancel, progress, keep_every, last: None, began: None, _place: place }));
     }
     let mut tasks: Vec<_> = jobs
         .iter_mut()
@@ -127,6 +127,8 @@ struct Watch {
     cancel: CancellationToken,
     progress: mpsc::Sender<Update>,
     keep_every: u32,
+    /// Held until the run ends.
+    _place: OwnedSemaphorePermit,
     last: Option<(String, Instant)>,
     /// When the present phase began, and at which step: a resumed one does not begin at 0.
     began: Option<(String, Instant, u32)>,
@@ -170,10 +172,12 @@ impl Observer for Watch {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::mpsc::{Sender, channel, sync_channel};
 
     use orfeas_engine::{Ended, Picture, Request};
     use orfeas_field::{Bounds, SparseGrid};
+    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -237,7 +241,8 @@ mod tests {
             (CancellationToken::new(), mpsc::channel(8), oneshot::channel());
         let job = Job { cancel: cancel.clone(), progress: told, answered };
         let id = JobId::parse(&format!("job-{seed}")).unwrap();
-        (Task { job: id, picture, request, cancel, progress, keep_every: 0, answer }, job)
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        (Task { job: id, picture, request, cancel, progress, keep_every: 0, answer, place }, job)
     }
 
     #[tokio::test]

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 
-use orfeas_engine::{Batching, Budget, Decoder, DeviceName, EngineSpec, LowVram, ModelSpec, Precision, starter_model};
+use orfeas_engine::{
+    Batching, Budget, Decoder, DeviceName, EngineSpec, LowVram, ModelSpec, Precision, device_memory, starter_model,
+};
 use orfeas_service::config::{self, DecoderName, EngineName, InferConfig};
 use orfeas_stage::ServiceError;
 
@@ -54,7 +56,7 @@ fn model(config: &InferConfig, folder: &Path) -> Result<ModelSpec, ServiceError>
     }
     let memory = match (device, config.gpu_memory_limit) {
         (DeviceName::Cuda(number), Some(limit)) => {
-            let total = device_memory(number, config.cuda_visible_devices.as_deref()).map_err(|why| {
+            let total = memory_of(device).map_err(|why| {
                 ServiceError::Own(format!(
                     "the memory of cuda:{number} cannot be told; is NVIDIA's driver installed? {why}"
                 ))
@@ -101,21 +103,11 @@ fn model(config: &InferConfig, folder: &Path) -> Result<ModelSpec, ServiceError>
     })
 }
 
-/// Bytes of a GPU's memory. CUDA counts what `CUDA_VISIBLE_DEVICES` leaves, NVML all there is.
-fn device_memory(number: usize, visible: Option<&str>) -> Result<u64, String> {
-    let nvml = nvml_wrapper::Nvml::init().map_err(|error| error.to_string())?;
-    let name = visible.map_or_else(|| Some(number.to_string()), |list| nth(list, number));
-    let name = name.ok_or_else(|| format!("CUDA_VISIBLE_DEVICES leaves no GPU of number {number}"))?;
-    let device = match name.parse::<u32>() {
-        Ok(index) => nvml.device_by_index(index),
-        Err(_) => nvml.device_by_uuid(name.as_str()),
-    };
-    let memory = device.and_then(|device| device.memory_info()).map_err(|error| error.to_string())?;
-    Ok(memory.total)
-}
-
-fn nth(list: &str, number: usize) -> Option<String> {
-    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).nth(number)
+/// Bytes of a GPU's memory.
+fn memory_of(device: DeviceName) -> Result<u64, String> {
+    // NVML says in a sentence where there is no driver; CUDA's library breaks off.
+    nvml_wrapper::Nvml::init().map_err(|error| error.to_string())?;
+    device_memory(device).ok_or_else(|| "CUDA shows no such GPU; CUDA_VISIBLE_DEVICES may leave it out".to_owned())
 }
 
 #[cfg(test)]
@@ -137,11 +129,5 @@ mod tests {
         let starter = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/starter").canonicalize().unwrap();
         assert_eq!((spec.name.as_str(), spec.resolution), ("hunyuan3d", None));
         assert_eq!(spec.model.unwrap().folder.canonicalize().unwrap(), starter);
-    }
-
-    #[test]
-    fn a_number_counts_what_is_visible() {
-        assert_eq!(nth("2, GPU-0123,", 1).as_deref(), Some("GPU-0123"));
-        assert_eq!(nth("2", 1), None);
     }
 }

@@ -206,6 +206,13 @@ impl ConditionerConfig {
         if self.image_size < dino.patch_size || dino.image_size < dino.patch_size || self.image_size > 4096 {
             return wrong(format!("image_size is {} with patches of {}", self.image_size, dino.patch_size));
         }
+        // Positions are made for the pictures' size before anything shows that the checkpoint has no such network: 2 million numbers at full size.
+        if self.patches().pow(2).max(dino.position_patches().pow(2)) * dino.hidden_size > 1 << 27 {
+            return wrong(format!(
+                "image_size is {} at a hidden_size of {}: too large",
+                self.image_size, dino.hidden_size
+            ));
+        }
         // The reference counts patches of 14 pixels whatever patch_size says, and fails where that differs.
         if dino.patch_size != 14 {
             return wrong(format!("patch_size is {}; the encoder is made for 14", dino.patch_size));

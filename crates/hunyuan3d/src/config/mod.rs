@@ -22,6 +22,7 @@ pub use vae::VaeConfig;
 
 use crate::ModelError;
 use section::Section;
+use sha2::{Digest as _, Sha256};
 
 /// The configuration's name in a checkpoint folder.
 pub const CONFIG_FILE: &str = "config.yaml";
@@ -46,6 +47,12 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// SHA-256 of all of it, in hexadecimal: what was made with one is not gone on from with another.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        Sha256::digest(format!("{self:?}")).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Reads `config.yaml` of a checkpoint folder.
     ///
     /// # Errors

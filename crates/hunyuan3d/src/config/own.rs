@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ModelError;
+use crate::schedule::MOST_STEPS;
 use crate::volume::Method;
 
 /// The section `orfeas` of `config.yaml`; every field may be left out.
@@ -38,6 +39,9 @@ impl OwnConfig {
         };
         if config.steps == Some(0) || config.most_steps == Some(0) {
             return Err(wrong("steps and most_steps must be at least 1"));
+        }
+        if config.steps.max(config.most_steps).is_some_and(|steps| steps > MOST_STEPS) {
+            return Err(wrong(&format!("steps and most_steps must be at most {MOST_STEPS}")));
         }
         if let (Some(steps), Some(most)) = (config.steps, config.most_steps)
             && steps > most

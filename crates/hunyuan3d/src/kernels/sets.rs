@@ -158,7 +158,8 @@ pub struct Wanted<'a> {
     pub count: usize,
 }
 
-/// Values on their way to the host; waits for them, and for nothing that was asked of the device after them. Fails with the device's words.
+/// Values on their way to the host: waits for them, and, where the backend can, for nothing that was asked of the device after them. Fails with
+/// the device's words.
 pub type Fetch = Box<dyn FnOnce() -> Result<TensorData, String> + Send>;
 
 /// A backend with what a search near the surface does on it.

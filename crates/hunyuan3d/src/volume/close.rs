@@ -8,7 +8,7 @@ use crate::kernels::Mask;
 /// needs no more.
 const FAR: f32 = 1.0;
 
-/// Where the band that is asked may stop short of the surface. It follows from what is asked alone, so the host finds it while the device
+/// Where the band that is asked may stop short of the surface. It follows from what is asked alone, so a search on the host finds it while the device
 /// computes; once the values are known, little is left to do.
 pub struct Border<S> {
     /// Samples that are not asked, whose coarse side is outside and inside.
@@ -44,7 +44,7 @@ impl<S: SampleSet> Border<S> {
 }
 
 /// A finer level's samples, each with the coarse level's side, for those that will not be asked.
-pub fn sides(samples: usize, coarse_inside: &Mask, level: f32) -> Bricks {
+pub fn filled(samples: usize, coarse_inside: &Mask, level: f32) -> Bricks {
     Bricks::repeated(samples, coarse_inside, [level - FAR, level + FAR])
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::ask::{Batch, Part, Run};
 use super::axes::Axes;
 use super::bricks::Bricks;
-use super::close::{Border, sides};
+use super::close::{Border, filled};
 use super::grid::Volume;
 use super::on_device::WIDEST_ON_DEVICE;
 use super::refine::Groups;
@@ -209,7 +209,7 @@ impl<B: Kernels> Run<'_, '_, B> {
         // The coarse level's side first, and what is asked over it.
         let begin = || {
             border = close.then(|| Border::of(&ask, &coarse_inside));
-            if close { sides(samples, &coarse_inside, surface) } else { Bricks::uniform(samples, f32::NAN) }
+            if close { filled(samples, &coarse_inside, surface) } else { Bricks::uniform(samples, f32::NAN) }
         };
         let mut values = self.ask_level(&indices, &axes, part, begin)?;
         while let Some(own) = border.take() {

@@ -1,14 +1,15 @@
 //! A volume's search on the device: what is asked of a level is found by kernels, points are made where they are asked, and of values only
 //! the last level's leave, each with its sample's index.
 //!
-//! The host knows how many samples there are to be asked, which it has to wait for once a round, and launches.
+//! The host waits for how many samples there are to be asked, once a round (twice where they are grouped), and for whether values are finite
+//! numbers, of a batch while the next one is computed; otherwise it launches.
 
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use super::ask::{Choices, Part, Run, chunks_of_groups};
 use super::axes::Axes;
 use super::bricks::Bricks;
-use super::close::{Border, sides};
+use super::close::{Border, filled};
 use super::decode::{GROUP_STRIDE, MINI_GRID_STRIDE, MINI_GRIDS, Method};
 use super::grid::Volume;
 use super::refine::cells_of_groups;
@@ -22,8 +23,8 @@ use crate::kernels::{Cells, DeviceCells, Fetch, Kernels, Ordered, SetOperation, 
 pub const WIDEST_ON_DEVICE: usize = 513;
 /// Sets of the last level that there are at a time, at the most.
 pub const SETS: usize = 12;
-/// Queries whose points and logits are there together, about.
-const AT_ONCE: usize = 1 << 18;
+/// Queries whose points and logits are there together, about: enough that their values are put away while the next ones are computed.
+const BATCH: usize = 1 << 18;
 
 /// A set on the device.
 #[derive(Clone)]
@@ -31,7 +32,10 @@ struct DeviceSet<B: Kernels>(Tensor<B, 3, Int>);
 
 impl<B: Kernels> DeviceSet<B> {
     fn empty(samples: usize, device: &B::Device) -> Self {
-        Self(Tensor::zeros([samples, samples, sets::words(samples)], (device, DType::I32)))
+        let words = sets::words(samples);
+        // As one row: CubeCL puts short rows of more axes apart from each other, and kernels of ours want them in one piece.
+        let row: Tensor<B, 1, Int> = Tensor::zeros([samples * samples * words], (device, DType::I32));
+        Self(row.reshape([samples, samples, words]))
     }
 
     fn made(&self, operation: SetOperation, other: Option<&Self>, samples: usize) -> Self {
@@ -133,7 +137,8 @@ struct Level<B: Kernels> {
     sides: Option<Sides<B>>,
     /// None: values stay on the device.
     values: Option<Values>,
-    pending: Option<Pending>,
+    /// With what a score took the place of, which must be finite all the same.
+    pending: Option<(Pending, Option<Fetch>)>,
 }
 
 impl<B: Kernels> Run<'_, '_, B> {
@@ -157,7 +162,7 @@ impl<B: Kernels> Run<'_, '_, B> {
             let begin = || -> Box<dyn FnOnce() -> Result<Bricks, ModelError>> {
                 let Some(inside) = closes else { return Box::new(move || Ok(Bricks::uniform(samples, f32::NAN))) };
                 let (fetch, edge) = (B::fetch_integers(inside.0.clone()), inside.samples());
-                Box::new(move || Ok(sides(samples, &sets::arrived(edge, arrived_integers(fetch)?), surface)))
+                Box::new(move || Ok(filled(samples, &sets::arrived(edge, arrived_integers(fetch)?), surface)))
             };
             let values = last.then(|| Values::Begun(begin()));
             let sides = sides_wanted.then(|| Sides { inside: empty().0, on_and_near });
@@ -249,7 +254,7 @@ impl<B: Kernels> Run<'_, '_, B> {
         let mut together = 0;
         let batches = chunks.chunk_by(|chunk, next| {
             together += of_chunk(chunk);
-            let more = together + of_chunk(next) <= AT_ONCE;
+            let more = together + of_chunk(next) <= BATCH;
             together = if more { together } else { 0 };
             more
         });
@@ -269,7 +274,9 @@ impl<B: Kernels> Run<'_, '_, B> {
                 self.tell(level, before + begin + at, all)?;
             }
             let mut logits = Tensor::cat(logits, 0);
+            let mut replaced = None;
             if let Some(score) = self.options.score {
+                replaced = Some(B::fetch(logits));
                 logits = score.on_device::<B>(points)?;
             }
             let mut broken = None;
@@ -283,6 +290,7 @@ impl<B: Kernels> Run<'_, '_, B> {
             } else {
                 broken.map(|broken| Pending::Broken(B::fetch_integers(broken)))
             };
+            let pending = pending.map(|pending| (pending, replaced));
             let before = std::mem::replace(&mut level.pending, pending);
             self.put_away(level, before)?;
             begin += count;
@@ -306,14 +314,21 @@ impl<B: Kernels> Run<'_, '_, B> {
 
     /// Puts away what is still on its way.
     fn finish(&self, level: &mut Level<B>) -> Result<(), ModelError> {
-        let pending = level.pending.take();
-        self.put_away(level, pending)
+        match level.pending.take() {
+            Some(pending) => self.put_away(level, Some(pending)),
+            // What values are put over has time until the device computes.
+            None => Ok(()),
+        }
     }
 
-    fn put_away(&self, level: &mut Level<B>, pending: Option<Pending>) -> Result<(), ModelError> {
+    fn put_away(&self, level: &mut Level<B>, pending: Option<(Pending, Option<Fetch>)>) -> Result<(), ModelError> {
         // What values are put over is made while the device computes the first of them.
         if let Some(values) = level.values.take() {
             level.values = Some(Values::There(values.made()?));
+        }
+        let (pending, replaced) = pending.unzip();
+        if let Some(replaced) = replaced.flatten() {
+            arrived(replaced)?;
         }
         match (pending, &mut level.values) {
             (Some(Pending::Values { indices, values, runs }), Some(Values::There(bricks))) => {
@@ -360,8 +375,8 @@ fn known<B: Kernels>(
     let inside = DeviceSet(sides.inside);
     Some(match coarse_inside {
         Some(coarse) => {
-            let filled = coarse.repeated(asked.samples()).without(&asked);
-            Known { inside: inside.with(&filled), on, near, asked: None }
+            let unasked = coarse.repeated(asked.samples()).without(&asked);
+            Known { inside: inside.with(&unasked), on, near, asked: None }
         }
         None => Known { inside, on, near, asked: Some(asked) },
     })

@@ -247,3 +247,14 @@ fn parts_that_do_not_fit_together() {
         refused_text(value, &changed(&mv, "view_num: 4", &format!("view_num: {value}")), &["conditioner", "view_num"]);
     }
 }
+
+#[test]
+fn sizes_that_only_together_are_too_much() {
+    // A file of 770 kB would have its positions blown up to 22 GB before anything says that it has no such network.
+    let large = base().replace("image_size: 70", "image_size: 4088");
+    let text = changed(&large, "          hidden_size: 48\n", "          hidden_size: 65536\n");
+    refused_text("positions", &text, &["conditioner", "image_size", "65536"]);
+    for own in ["steps: 4294967295", "most_steps: 4294967295"] {
+        refused_text(own, &format!("{}\norfeas:\n  {own}\n", base()), &["orfeas", "10000"]);
+    }
+}

@@ -95,6 +95,10 @@ fn noise_of_another_size() {
         let folder = super::folder_with(&taken.bytes());
         let views = vec![(0, picture.clone())];
         let mut request = TraceRequest { views, latents: None, queries: None, seed: 0, steps: 1, guidance: 5.0 };
+        // Before a schedule of so many steps is made.
+        request.steps = u32::MAX;
+        assert_says("steps", &error_of("steps", || model.trace(&request)), Request, &["4294967295", "10000"]);
+        request.steps = 1;
         request.take_noise(&folder.path().join("model.safetensors")).unwrap();
         let error = error_of("noise", || ShapeModel::trace(&model, &request));
         assert_says("noise", &error, Request, &["latents", &values.to_string(), "768"]);

@@ -38,9 +38,15 @@ extern "C" __global__ void __launch_bounds__(256, 2)
     const u32 q_at = base, k_at = base + QUERIES * 128, v_at = k_at + 2 * TILE_BYTES;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
 #ifdef POINT_GROUPS
-    const int of_keys = blockIdx.z, batch = 0, first = (int)info.first[of_keys] + blockIdx.x * QUERIES;
-    const int queries = (int)info.first[of_keys + 1];
+    // Kept where they take no registers until they are wanted again.
+    __shared__ int of_block[2];
+    const int of_keys = blockIdx.z, batch = 0;
+    int first = (int)info.first[of_keys] + blockIdx.x * QUERIES, queries = (int)info.first[of_keys + 1];
     if (first >= queries) return;
+    if (threadIdx.x == 0) {
+        of_block[0] = first;
+        of_block[1] = queries;
+    }
 #else
     const int of_keys = blockIdx.z, batch = of_keys, first = blockIdx.x * QUERIES, queries = (int)info.queries;
 #endif
@@ -135,6 +141,10 @@ extern "C" __global__ void __launch_bounds__(256, 2)
         sum[row] += __shfl_xor_sync(~0u, sum[row], 2);
         sum[row] = __fdividef(1.0f, sum[row]);
     }
+#ifdef POINT_GROUPS
+    first = of_block[0];
+    queries = of_block[1];
+#endif
     // Through the queries' shared memory, each warp its own rows, to whole rows.
 #pragma unroll
     for (int i = 0; i < 16; i++) {

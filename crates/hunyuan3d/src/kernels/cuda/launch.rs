@@ -25,9 +25,13 @@ pub fn tensor<const D: usize>(x: Array) -> Tensor<Cuda, D> {
 
 /// Fresh memory of a shape, contiguous, for a result beside `like`.
 pub fn fresh<const D: usize>(like: &Array, shape: [usize; D]) -> Array {
-    let bytes = shape.iter().product::<usize>() * like.dtype.size();
-    let handle = like.client.empty(bytes);
-    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, like.dtype)
+    fresh_of(like, shape, like.dtype)
+}
+
+/// The same of another type.
+pub fn fresh_of<const D: usize>(like: &Array, shape: [usize; D], dtype: DType) -> Array {
+    let handle = like.client.empty(shape.iter().product::<usize>() * dtype.size());
+    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, dtype)
 }
 
 /// Shape and strides, in elements.

@@ -281,6 +281,12 @@ pub fn has_own_kernels(number: usize) -> bool {
     std::panic::catch_unwind(|| architecture::of_device(number)).is_ok_and(|generation| generation.is_some())
 }
 
+/// Bytes of a GPU's memory; none where there is none of that number, as CUDA counts what `CUDA_VISIBLE_DEVICES` leaves.
+#[must_use]
+pub fn memory(number: usize) -> Option<u64> {
+    std::panic::catch_unwind(|| architecture::memory_of(number)).ok().flatten()
+}
+
 /// A GPU by its number.
 ///
 /// # Errors

@@ -269,6 +269,8 @@ extern "C" __global__ void __launch_bounds__(256) sample_points(const u32* __res
     const u32 i = blockIdx.x * 256 + threadIdx.x, n = (u32)info.samples;
     if (i >= (u32)info.count) return;
     const u32 index = indices[i], row = index / n;
+    // Indices that nobody wrote, since the card's memory is full, reach no memory of others.
+    if (row >= n * n) return;
     points[3 * (u64)i] = axes[row / n];
     points[3 * (u64)i + 1] = axes[n + row % n];
     points[3 * (u64)i + 2] = axes[2 * n + index % n];
@@ -299,6 +301,7 @@ extern "C" __global__ void __launch_bounds__(256)
     const float x = wide_value(values[i]), level = __uint_as_float((u32)info.level);
     const u32 index = indices[i], z = index % n, bit = 1u << (z % 32);
     const u64 word = (u64)(index / n) * info.words + z / 32;
+    if (index / n >= n * n) return;
     if (x >= level) atomicOr(inside + word, bit);
     if (info.all) {
         if (x - level == 0.0f) atomicOr(on + word, bit);

@@ -1,19 +1,20 @@
 //! Sets of a grid's samples on the GPU.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, DType, Int, Tensor, TensorData};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cuda::{Cuda, CudaDevice};
 use cubecl::client::ComputeClient;
 use cubecl::cuda::CudaRuntime;
-use cubecl::server::CopyDescriptor;
+use cubecl::server::{CopyDescriptor, ServerError};
 use cubecl::zspace::metadata::Metadata;
 
 use super::architecture::{self, generation};
 use super::fallback::{noted, noted_integers};
-use super::launch::{Array, array, is_contiguous, launch, tensor};
+use super::launch::{Array, array, fresh_of, is_contiguous, launch, tensor};
 use crate::kernels::sets::words;
 use crate::kernels::{DeviceCells, Fetch, Ordered, SetKernels, SetOperation, Sides, Wanted, programs, sets};
 
@@ -98,12 +99,6 @@ fn integers<const D: usize>(x: Array) -> Integers<D> {
     Tensor::from_primitive(x)
 }
 
-/// Fresh memory beside a tensor.
-fn fresh<const D: usize>(like: &Array, shape: [usize; D], dtype: DType) -> Array {
-    let handle = like.client.empty(shape.iter().product::<usize>() * dtype.size());
-    CubeTensor::new_contiguous(like.client.clone(), like.device.clone(), shape.into(), handle, dtype)
-}
-
 /// Integers beside a tensor.
 fn placed(like: &Array, values: &[u32]) -> Array {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
@@ -141,7 +136,7 @@ fn made(operation: SetOperation, set: Integers<3>, other: Option<Integers<3>>, s
     if number < 6 && samples != n || other.meta.num_elements() != set.meta.num_elements() {
         return None;
     }
-    let out = fresh(&set, [samples, samples, out_words], DType::I32);
+    let out = fresh_of(&set, [samples, samples, out_words], DType::I32);
     let things = samples * samples * out_words;
     run("set_words", things, &[&set, &other, &out], [number, reach, n, own_words, samples, out_words]);
     Some(integers(out))
@@ -166,9 +161,9 @@ fn ordered(set: Integers<3>, cells: DeviceCells<Cuda>) -> Option<Ordered<Cuda>> 
         return None;
     }
     let blocks = pieces.div_ceil(OF_A_BLOCK);
-    let places = fresh(&own_set, [pieces + 1], DType::I32);
-    let sums = fresh(&own_set, [blocks], DType::I32);
-    let starts = fresh(&own_set, [along.pow(3) + 1], DType::I32);
+    let places = fresh_of(&own_set, [pieces + 1], DType::I32);
+    let sums = fresh_of(&own_set, [blocks], DType::I32);
+    let starts = fresh_of(&own_set, [along.pow(3) + 1], DType::I32);
     run("set_count", pieces, &[&own_set, &table, &places], [n, words, along]);
     let scan = |phase: usize, blocks_run: usize| {
         run("set_scan", blocks_run * THREADS, &[&places, &sums], [phase, pieces, blocks]);
@@ -191,7 +186,7 @@ fn indices(ordered: &Ordered<Cuda>, wanted: Wanted<'_>) -> Option<Integers<1>> {
     }
     let to: Vec<u32> = wanted.to.iter().map(|at| *at as u32).collect();
     let to = placed(&set, &to);
-    let indices = fresh(&set, [wanted.count], DType::I32);
+    let indices = fresh_of(&set, [wanted.count], DType::I32);
     // A warp a row.
     let buffers = [&set, &table, &places, &to, &indices];
     run("set_indices", 32 * n * n, &buffers, [n, words, along, wanted.begin, wanted.end, wanted.stride]);
@@ -205,7 +200,7 @@ fn points(indices: Integers<1>, axes: Tensor<Cuda, 2>) -> Option<Tensor<Cuda, 3>
     if axes.dtype != DType::F32 || !is_contiguous(&axes) {
         return None;
     }
-    let points = fresh(&indices, [1, count, 3], DType::F32);
+    let points = fresh_of(&indices, [1, count, 3], DType::F32);
     run("sample_points", count, &[&indices, &axes, &points], [n, count]);
     Some(tensor(points))
 }
@@ -243,6 +238,26 @@ fn client(of: &Array) -> &'static ComputeClient<CudaRuntime> {
     clients.entry(of.device.index).or_insert_with(|| Box::leak(Box::new(of.client.clone())))
 }
 
+type Reading = Pin<Box<dyn Future<Output = Result<Bytes, ServerError>> + Send>>;
+
+/// A copy to the host's pinned memory that is in the stream. It is waited for also where nobody wants it any more: the memory would be given to
+/// somebody else and written to all the same, and the stream's event be lost.
+struct Coming(Option<Reading>);
+
+impl Coming {
+    fn wait(&mut self) -> Option<Result<Bytes, String>> {
+        self.0.take().map(|reading| cubecl::future::block_on(reading).map_err(|error| error.to_string()))
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        if let Some(Err(error)) = self.wait() {
+            tracing::debug!(error, "of values that nobody waits for");
+        }
+    }
+}
+
 /// Values on their way to the host: the copy is in the stream when this returns, and what is launched behind it is not waited for.
 fn fetch(values: Array) -> Option<Fetch> {
     if !is_contiguous(&values) {
@@ -256,9 +271,9 @@ fn fetch(values: Array) -> Option<Fetch> {
         metadata.strides().clone(),
         dtype.size(),
     );
-    let coming = client(&values).read_one_tensor_async(descriptor);
+    let mut coming = Coming(Some(Box::pin(client(&values).read_one_tensor_async(descriptor))));
     Some(Box::new(move || {
-        let bytes = cubecl::future::block_on(coming).map_err(|error| error.to_string())?;
+        let bytes = coming.wait().unwrap_or_else(|| Err("nothing was on its way".to_owned()))?;
         Ok(TensorData::from_bytes(bytes, [count], dtype))
     }))
 }
