@@ -17,7 +17,8 @@ usage() {
     cat <<TEXT
 deploy_linux.sh [OPTIONS] [DIR]
 
-Deploys ORFEAS with Docker Compose. Data, secrets and .env lie in DIR [default: the clone].
+Deploys ORFEAS with Docker Compose. Data, secrets and .env lie in DIR [default: the clone]; DATA_DIR, SECRETS_DIR and
+MODELS_DIR in .env name other folders.
 
   --cpu, --gpu        without a GPU, or with one
                       [default: what .env in DIR says, else with one]
@@ -29,7 +30,7 @@ Deploys ORFEAS with Docker Compose. Data, secrets and .env lie in DIR [default: 
   --dry-run           say what would be done, and do nothing
   --no-build          use images that are there, or that IMAGE_PREFIX in .env names
   --no-test           leave out the test generation
-  --uninstall         stop and remove the containers; asks before it removes data
+  --uninstall         stop and remove the containers; asks before it removes data, and leaves folders that .env put elsewhere
   --yes               answer yes to every question of --uninstall
   -h, --help          this text
 
@@ -72,7 +73,11 @@ parse() {
     done
     target="${target:-$REPOSITORY}"
     case "$target" in /*) ;; *) target="$PWD/$target" ;; esac
+    [ "$target" = / ] || target="${target%/}"
     env_file="$target/.env"
+    data="$(folder DATA_DIR "$target/data")"
+    secrets="$(folder SECRETS_DIR "$target/secrets")"
+    models="$(folder MODELS_DIR "$target/data/models")"
     # What was chosen on the command line replaces what .env says; what was not stays as it is there.
     chosen="$gpu"
     [ -n "$gpu" ] || case "$(setting COMPOSE_PROFILES gpu)" in cpu) gpu=no ;; *) gpu=yes ;; esac
@@ -94,11 +99,24 @@ compose() {
     (cd "$REPOSITORY" && docker compose --project-directory "$REPOSITORY" --env-file "$env_file" "$@")
 }
 
-# The value of a variable in .env, or the second argument.
+# The value of a variable in .env, or the second argument. Quotes around it are not part of it.
 setting() {
     local value=''
-    [ ! -f "$env_file" ] || value="$(sed -n "s/^$1=//p" "$env_file" | tail -n 1)"
+    [ ! -f "$env_file" ] || value="$(sed -n "s/^$1=//p" "$env_file" | tail -n 1 | sed "s/^\"\(.*\)\"\$/\1/; s/^'\(.*\)'\$/\1/")"
     printf '%s' "${value:-$2}"
+}
+
+# The same for a folder, as a whole path. Compose takes one that is not whole from its project's folder, which is the clone, and
+# ~ as the user's home.
+folder() {
+    local value
+    value="$(setting "$1" "$2")"
+    case "$value" in
+        /*) ;;
+        \~ | \~/*) value="$HOME${value#\~}" ;;
+        *) value="$REPOSITORY/${value#./}" ;;
+    esac
+    printf '%s' "${value%/}"
 }
 
 # Adds a variable to .env unless it is there: what somebody has chosen stays.
@@ -185,18 +203,31 @@ check_gpu() {
 }
 
 check_space() {
-    local folder="$target" free need
-    while [ ! -d "$folder" ]; do folder="$(dirname "$folder")"; done
+    local folder free need wanted said=''
+    folder="$(existing "$data")"
     free="$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1048576) }')"
     need="$(space_needed)"
     # What is there already was counted when it came.
-    [ ! -d "$target/data/nats" ] || need=10
+    [ ! -d "$data/nats" ] || need=10
     if ! [ "${free:-0}" -ge "$need" ]; then
         lacks "the disk of $folder has ${free:-no} GiB free; $need GiB are wanted" 'make room, or name another folder'
     fi
-    if [ ! -w "$folder" ]; then
-        lacks "$folder cannot be written to by this user" 'choose another folder, or change its owner'
-    fi
+    for wanted in "$target" "$data" "$secrets" "$models"; do
+        # Passwords and checkpoints that are there are only read.
+        case "$wanted" in "$secrets" | "$models") [ ! -d "$wanted" ] || continue ;; esac
+        folder="$(existing "$wanted")"
+        if [ ! -w "$folder" ] && [ "$folder" != "$said" ]; then
+            lacks "$folder cannot be written to by this user" 'choose another folder, or change its owner'
+            said="$folder"
+        fi
+    done
+}
+
+# A folder, or the nearest one above it that is there.
+existing() {
+    local folder="$1"
+    while [ ! -d "$folder" ]; do folder="$(dirname "$folder")"; done
+    printf '%s' "$folder"
 }
 
 check_ports() {
@@ -255,11 +286,12 @@ check() {
 # ---- steps ----
 
 make_folders() {
-    local folder
-    for folder in data/nats data/prometheus data/grafana data/alertmanager data/models data/kernels out; do
-        [ -d "$target/$folder" ] || run mkdir -p "$target/$folder"
+    local folder stores=("$data/nats")
+    case "$(setting COMPOSE_FILE '')" in *compose.cluster.yml*) stores+=("$data/nats1" "$data/nats2" "$data/nats3") ;; esac
+    for folder in "${stores[@]}" "$data/prometheus" "$data/grafana" "$data/alertmanager" "$data/kernels" "$models" "$target/out"; do
+        [ -d "$folder" ] || run mkdir -p "$folder"
     done
-    [ -d "$target/secrets" ] || run mkdir -p -m 700 "$target/secrets"
+    [ -d "$secrets" ] || run mkdir -p -m 700 "$secrets"
 }
 
 make_env() {
@@ -275,9 +307,9 @@ make_env() {
     keep_setting ENV_FILE "$env_file"
     keep_setting RUN_AS_UID "$(id -u)"
     keep_setting RUN_AS_GID "$(id -g)"
-    keep_setting DATA_DIR "$target/data"
-    keep_setting SECRETS_DIR "$target/secrets"
-    keep_setting MODELS_DIR "$target/data/models"
+    keep_setting DATA_DIR "$data"
+    keep_setting SECRETS_DIR "$secrets"
+    keep_setting MODELS_DIR "$models"
     # Kernels that a newer compiler writes are nothing that an older driver can read.
     if [ "$gpu" = yes ] && [ "$(driver_version | sed 's/\..*//')" -ge "$DRIVER_OF_CUDA_12_8" ] 2>/dev/null; then
         keep_setting CUDA_IMAGE nvidia/cuda:12.8.1-devel-ubuntu24.04
@@ -305,21 +337,21 @@ build_images() {
 
 make_credentials() {
     # What is there is kept, so doing it again changes nothing but the hashes' salt.
-    if [ -s "$target/secrets/nats-client" ] && [ -s "$REPOSITORY/nats/hashes.conf" ]; then
+    if [ -s "$secrets/nats-client" ] && [ -s "$REPOSITORY/nats/hashes.conf" ]; then
         say "credentials are there"
         return
     fi
-    orfeas -v "$target/secrets:/secrets" -v "$REPOSITORY/nats:/nats" -- \
+    orfeas -v "$secrets:/secrets" -v "$REPOSITORY/nats:/nats" -- \
         nats credentials --out /secrets --hashes /nats/hashes.conf
 }
 
 fetch_model() {
     [ -n "$model" ] || return 0
-    if [ -e "$target/data/models/$model/config.yaml" ]; then
+    if [ -e "$models/$model/config.yaml" ]; then
         say "the model $model is there"
         return
     fi
-    local options=(-v "$target/data/models:/models") flags=(model pull "$model" --models /models)
+    local options=(-v "$models:/models") flags=(model pull "$model" --models /models)
     # Where somebody sits in front of it, the licence is asked for.
     [ ! -t 0 ] || options+=(-it)
     [ "$accept" = no ] || flags+=(--accept-licence)
@@ -363,7 +395,7 @@ test_generation() {
     case "$(setting COMPOSE_FILE '')" in *compose.tls.yml*) url=tls://nats:4222 ;; esac
     # As a client would, in the place of a service that has the command and, with TLS, the certificates.
     run compose run --rm --no-deps -T -v "$REPOSITORY/assets/demo:/demo:ro" -v "$target/out:/out" \
-        -v "$target/secrets/nats-client:/run/secrets/nats-client:ro" \
+        -v "$secrets/nats-client:/run/secrets/nats-client:ro" \
         -e ORFEAS_NATS_USER=client -e ORFEAS_NATS_PASSWORD_FILE=/run/secrets/nats-client \
         topology generate /demo/elephant.jpg -o /out/elephant.stl --nats "$url"
 }
@@ -372,8 +404,8 @@ print_places() {
     cat <<TEXT
 
 ORFEAS runs.
-  clients      nats://$(setting BIND_ADDRESS 127.0.0.1):$(setting NATS_PORT 4222), user client, password in $target/secrets/nats-client
-  Grafana      http://$(setting BIND_ADDRESS 127.0.0.1):$(setting GRAFANA_PORT 3000), user admin, password in $target/secrets/grafana-admin
+  clients      nats://$(setting BIND_ADDRESS 127.0.0.1):$(setting NATS_PORT 4222), user client, password in $secrets/nats-client
+  Grafana      http://$(setting BIND_ADDRESS 127.0.0.1):$(setting GRAFANA_PORT 3000), user admin, password in $secrets/grafana-admin
   Prometheus   http://$(setting BIND_ADDRESS 127.0.0.1):$(setting PROMETHEUS_PORT 9090)
   test mesh    $target/out/elephant.stl
   settings     $env_file (see .env.example), then: deploy/deploy_linux.sh $target
@@ -384,8 +416,9 @@ TEXT
 
 uninstall() {
     [ -f "$env_file" ] || fail "there is no deployment in $target"
-    run compose --profile cpu --profile gpu down --remove-orphans
-    local answer=n
+    # A volume's record names the folder that it was made with, so it goes too; the folder itself is not touched by that.
+    run compose --profile cpu --profile gpu down --volumes --remove-orphans
+    local answer=n elsewhere
     if [ "$yes" = yes ]; then
         answer=y
     elif [ "$dry" = no ]; then
@@ -393,8 +426,15 @@ uninstall() {
         read -r answer || answer=n
     fi
     case "$answer" in
-        y | Y | yes) run rm -rf "$target/data" "$target/secrets" "$env_file" "$REPOSITORY/nats/hashes.conf" ;;
-        *) say "data, secrets and .env stay in $target" ;;
+        y | Y | yes)
+            # Only what this script names itself: a folder that somebody chose may hold more than ours.
+            run rm -rf "$target/data" "$target/secrets" "$env_file" "$REPOSITORY/nats/hashes.conf"
+            for elsewhere in "$data" "$secrets" "$models"; do
+                case "$elsewhere/" in "$target/data/"* | "$target/secrets/"*) continue ;; esac
+                [ ! -d "$elsewhere" ] || say "$elsewhere stays, since .env named it; remove it yourself"
+            done
+            ;;
+        *) say "data, secrets and .env stay where they are" ;;
     esac
 }
 

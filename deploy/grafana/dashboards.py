@@ -196,7 +196,8 @@ def gpu():
 
 
 def jobs():
-    link = {"title": "The event that ended it", "url": "${metrics}/jobs/${__data.fields.job}", "targetBlank": True}
+    # Prometheus calls the service that it asked `job`, and moves our own label of that name out of the way.
+    link = {"title": "The event that ended it", "url": "${metrics}/jobs/${__data.fields.exported_job}", "targetBlank": True}
     variable = {"name": "metrics", "label": "metrics service as your browser reaches it", "type": "textbox",
                 "query": "http://localhost:9100", "current": {"value": "http://localhost:9100"}}
     table = panel(
@@ -204,12 +205,13 @@ def jobs():
         [], "s", 24, 14,
         more={"transformations": [
             {"id": "labelsToFields"}, {"id": "merge"},
-            {"id": "organize", "options": {"excludeByName": {"Time": True, "instance": True, "__name__": True},
+            {"id": "organize", "options": {"excludeByName": {"Time": True, "instance": True, "__name__": True, "job": True},
                                            "renameByName": {"Value": "seconds"}}},
         ]})
     table["targets"] = [target(0, "orfeas_recent_job_seconds", "", format="table", instant=True)]
     table["fieldConfig"]["overrides"] = [
-        {"matcher": {"id": "byName", "options": "job"}, "properties": [{"id": "links", "value": [link]}]}]
+        {"matcher": {"id": "byName", "options": "exported_job"},
+         "properties": [{"id": "displayName", "value": "job"}, {"id": "links", "value": [link]}]}]
     return dashboard("orfeas-jobs", "ORFEAS jobs", [
         ("Jobs", [
             table,

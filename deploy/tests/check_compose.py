@@ -64,6 +64,12 @@ def main(profile, infer, overlay=""):
             environment = services[name]["environment"]
             expect(environment["ORFEAS_NATS_URL"].count("nats://") == 3, f"{name} knows not all servers")
             expect(environment["ORFEAS_REPLICAS"] == "3", f"{name} makes no replicas")
+        # Servers of a cluster delete the streams of a server that stood alone, so its store is mounted nowhere.
+        mounts = {name: {v["target"]: v["source"] for v in service.get("volumes", [])} for name, service in services.items()}
+        stores = [mounts[name]["/data"] for name in ("nats", "nats2", "nats3")]
+        expect(stores == ["nats1-data", "nats2-data", "nats3-data"], f"the servers store in {stores}")
+        expect(all("nats-data" not in each.values() for each in mounts.values()), "the single server's store is mounted")
+        expect(mounts["metrics"]["/watch/nats"] == "nats1-data", "metrics watches another disk")
     if overlay == "tls":
         expect(services["nats"]["command"] == ["-c", "/etc/orfeas-nats/tls.conf"], "the server speaks without TLS")
         for name in OURS & set(services):

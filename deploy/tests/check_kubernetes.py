@@ -4,6 +4,7 @@
     check_kubernetes.py base|gpu|watch|model FILE
 """
 
+import re
 import sys
 
 import yaml
@@ -61,7 +62,13 @@ def pod(kind, name, spec, overlay):
 
 
 def pipeline(by_kind, overlay):
-    grace = int(by_kind["ConfigMap"]["orfeas-settings"]["data"]["ORFEAS_SHUTDOWN_GRACE"].removesuffix("s"))
+    # With a hash in its name: to change a setting is to restart who reads it.
+    ((settings, document),) = by_kind["ConfigMap"].items()
+    expect(re.fullmatch("orfeas-settings-[a-z0-9]{10}", settings), f"the settings are called {settings}")
+    for name, reader in [*by_kind["Deployment"].items(), *by_kind["Job"].items()]:
+        (container,) = reader["spec"]["template"]["spec"]["containers"]
+        expect(container["envFrom"] == [{"configMapRef": {"name": settings}}], f"{name} reads other settings")
+    grace = int(document["data"]["ORFEAS_SHUTDOWN_GRACE"].removesuffix("s"))
     for name, port in PORTS.items():
         document = by_kind["Deployment"][name]
         spec = document["spec"]["template"]["spec"]
@@ -106,6 +113,9 @@ def pipeline(by_kind, overlay):
         expect(target, f"KEDA scales {name}, which is not there")
         expect("replicas" not in target["spec"], f"to apply {name} again takes back what KEDA has scaled")
         expect(1 <= spec["minReplicaCount"] < spec["maxReplicaCount"], f"{name}'s replica counts")
+        behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        wait = behavior["scaleDown"]["stabilizationWindowSeconds"]
+        expect(wait >= 120 and "cooldownPeriod" not in spec, f"{name} is given up at once")
         (trigger,) = spec["triggers"]
         metadata = trigger["metadata"]
         expect(trigger["type"] == "nats-jetstream", f"{name} is scaled by {trigger['type']}")

@@ -198,6 +198,39 @@ deploy() { run env PATH="$BIN" bash "$SCRIPT" "$@" "$TARGET" </dev/null; }
     [ "$build" -lt "$credentials" ] && [ "$credentials" -lt "$up" ] && [ "$up" -lt "$generated" ]
 }
 
+@test "folders that .env names are the ones that are used, and --uninstall leaves them" {
+    export SECRETS="$BATS_TEST_TMPDIR/elsewhere/secrets" MODELS="$CLONE/checkpoints" PULLS=hunyuan3d-2
+    # A relative one is Compose's: it begins at the clone.
+    printf 'DATA_DIR="%s/elsewhere/data"\nSECRETS_DIR=%s/\nMODELS_DIR=./checkpoints\n' "$BATS_TEST_TMPDIR" "$SECRETS" >"$TARGET/.env"
+    deploy --cpu --model hunyuan3d-2
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"password in $SECRETS/nats-client"* ]]
+    [ -d "$BATS_TEST_TMPDIR/elsewhere/data/nats" ] && [ -d "$CLONE/checkpoints" ]
+    [ "$(stat -c %a "$SECRETS")" = 700 ]
+    [ ! -e "$TARGET/data" ] && [ ! -e "$TARGET/secrets" ]
+    grep "nats credentials" "$CALLS" | grep -q -- "-v $SECRETS:/secrets "
+    grep "model pull" "$CALLS" | grep -q -- "-v $CLONE/checkpoints:/models "
+    grep "generate /demo" "$CALLS" | grep -q -- "-v $SECRETS/nats-client:/run/secrets/nats-client:ro "
+    deploy --cpu --model hunyuan3d-2
+    [[ "$output" == *"credentials are there"*"the model hunyuan3d-2 is there"* ]]
+    deploy --uninstall --yes
+    [ "$status" -eq 0 ]
+    for folder in "$BATS_TEST_TMPDIR/elsewhere/data" "$SECRETS" "$CLONE/checkpoints"; do
+        [[ "$output" == *"$folder stays"* ]]
+        [ -d "$folder" ]
+    done
+    [ ! -e "$TARGET/.env" ]
+}
+
+@test "with the cluster's file there are folders for its servers" {
+    echo "COMPOSE_FILE=docker-compose.yml:deploy/compose.cluster.yml" >"$TARGET/.env"
+    deploy --cpu
+    [ "$status" -eq 0 ]
+    for folder in $(sed -n 's|.*device: "${DATA_DIR:-${PWD}/data}/\([a-z0-9]*\)".*|\1|p' "$REPOSITORY"/deploy/compose.cluster.yml); do
+        [ -d "$TARGET/data/$folder" ]
+    done
+}
+
 @test "twice is once: settings and credentials stay" {
     deploy --cpu
     echo "GRAFANA_PORT=3333" >>"$TARGET/.env"
@@ -311,8 +344,10 @@ deploy() { run env PATH="$BIN" bash "$SCRIPT" "$@" "$TARGET" </dev/null; }
     deploy --cpu
     deploy --uninstall
     [ "$status" -eq 0 ]
-    [[ "$output" == *"Remove data"*"stay in"* ]]
+    [[ "$output" == *"Remove data"*"stay where they are"* ]]
     [ -d "$TARGET/data" ] && [ -e "$TARGET/.env" ]
+    # A volume that stayed would hold the next deployment to this one's folders.
+    grep -q "compose .* down --volumes --remove-orphans$" "$CALLS"
     deploy --uninstall --yes
     [ "$status" -eq 0 ]
     [ ! -d "$TARGET/data" ] && [ ! -d "$TARGET/secrets" ] && [ ! -e "$TARGET/.env" ]

@@ -9,6 +9,12 @@ setup_file() {
 
 setup() { cd "$BATS_TEST_DIRNAME/../.." || exit 1; }
 
+# Compose with a file beside docker-compose.yml, named as the guide tells it.
+beside() {
+    printf 'COMPOSE_PROFILES=%s\nCOMPOSE_FILE=docker-compose.yml:deploy/compose.%s.yml\n' "$1" "$2" >"$BATS_TEST_TMPDIR/beside"
+    docker-compose --env-file "$BATS_TEST_TMPDIR/beside" config --format json | python deploy/tests/check_compose.py "$1" infer "$2"
+}
+
 needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
 
 @test "every shell script is clean (shellcheck)" {
@@ -51,12 +57,14 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
         docker-compose --env-file /dev/null --profile "$profile" config --format json |
             python deploy/tests/check_compose.py "$profile" "$service"
         for overlay in cluster alertmanager tls; do
-            docker-compose --env-file "$BATS_TEST_TMPDIR/$profile" -f docker-compose.yml -f "deploy/compose.$overlay.yml" \
-                config --format json | python deploy/tests/check_compose.py "$profile" infer "$overlay"
+            beside "$profile" "$overlay"
         done
     done
-    docker-compose --env-file "$BATS_TEST_TMPDIR/gpu" -f docker-compose.yml -f deploy/compose.gpus.yml config --format json |
-        python deploy/tests/check_compose.py gpu infer gpus
+    beside gpu gpus
+    # Folders that are not whole are the project's: here, and in deploy_linux.sh.
+    printf 'COMPOSE_PROFILES=cpu\nDATA_DIR=./far\nMODELS_DIR=near\nSECRETS_DIR=./kept\n' >"$BATS_TEST_TMPDIR/relative"
+    docker-compose --env-file "$BATS_TEST_TMPDIR/relative" config >"$BATS_TEST_TMPDIR/config"
+    for folder in far/nats near kept/nats-admin; do grep -q ": $PWD/$folder\$" "$BATS_TEST_TMPDIR/config"; done
     # .env.example, all its defaults taken.
     sed 's/^#\([A-Z]\)/\1/' .env.example >"$BATS_TEST_TMPDIR/env"
     docker-compose --env-file "$BATS_TEST_TMPDIR/env" config --quiet
@@ -122,6 +130,10 @@ needs() { command -v "$1" >/dev/null 2>&1 || skip "there is no $1 here: $2"; }
     # infer keeps its kernels in the folder that systemd makes for it, which no other service may share.
     grep -q '^CacheDirectory=orfeas-%i$' deploy/systemd/orfeas@.service
     grep -q '^Environment=XDG_CACHE_HOME=%C/orfeas-%i CUDA_CACHE_PATH=%C/orfeas-%i/driver$' deploy/systemd/orfeas@.service
+    # metrics watches the server that its unit starts, and the disk of that server's store.
+    server="$(sed -n 's/^Environment=.*NATS_HTTP=\([^ ]*\) .*/\1/p' deploy/systemd/orfeas-nats.service)"
+    grep -q "^Environment=ORFEAS_NATS_MONITOR_URLS=http://$server ORFEAS_WATCH_FOLDERS=/var/lib/orfeas-nats$" deploy/systemd/orfeas@.service
+    grep -q '^StateDirectory=orfeas-nats$' deploy/systemd/orfeas-nats.service
     # A service is stopped only after it had its grace time.
     stop="$(sed -n 's/^TimeoutStopSec=//p' deploy/systemd/orfeas@.service)"
     grace="$(sed -n 's/^#ORFEAS_SHUTDOWN_GRACE=\([0-9]*\)s$/\1/p' .env.example)"

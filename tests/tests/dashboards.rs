@@ -147,6 +147,14 @@ async fn every_panel_of_every_dashboard_shows_data() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 
+    // Prometheus' own label `job` is the service it asked; the one that the table of jobs links by is a job.
+    let table = std::fs::read_to_string(paths::repository().join("deploy/grafana/dashboards/jobs.json")).unwrap();
+    assert!(table.contains("/jobs/${__data.fields.exported_job}"), "{table}");
+    for series in prometheus.query("orfeas_recent_job_seconds").await {
+        let named = series["metric"]["exported_job"].as_str().unwrap_or_default();
+        assert!(named.starts_with("good-") || named.starts_with("bad-"), "{series}");
+    }
+
     // No alert fires over a healthy pipeline; what a GPU's alerts ask can be asked.
     let firing = prometheus.query("ALERTS{alertstate=\"firing\"}").await;
     assert!(firing.is_empty(), "{firing:?}");

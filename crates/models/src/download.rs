@@ -13,7 +13,7 @@ use crate::http::{Ask, Follow, Http, broken, host, protocol, text};
 use crate::hub::Remote;
 use crate::observe::{Event, Observer, Phase};
 
-/// A try that brings this much starts the count of failed tries anew.
+/// A try that gets this much further than all before it starts the count of failed tries anew.
 const PROGRESS: u64 = 1 << 20;
 
 /// Brings `part` to the size that the hub promised. Its digest is not looked at.
@@ -26,8 +26,11 @@ pub(crate) fn download(
 ) -> Result<(), ModelError> {
     let retry = http.options().retry;
     let mut failed = 0;
+    // Not the last try's end: where a server knows no ranges, tries of changing luck would go on for ever.
+    let mut furthest = 0;
     loop {
         let before = length(part, remote.size)?;
+        furthest = before.max(furthest);
         observer.event(Event::Begin { file: name, phase: Phase::Download, size: remote.size, have: before });
         if before == remote.size {
             return Ok(());
@@ -35,7 +38,7 @@ pub(crate) fn download(
         let Err(error) = once(http, name, remote, part, before, observer) else {
             return Ok(());
         };
-        if length(part, remote.size)? >= before + PROGRESS {
+        if length(part, remote.size)? >= furthest + PROGRESS {
             failed = 0;
         }
         if !error.transient() || failed >= retry.tries {
@@ -61,7 +64,7 @@ fn discard(part: &Path) -> Result<(), ModelError> {
     std::fs::remove_file(part).map_err(|error| ModelError::io("remove", part, error))
 }
 
-/// One request: the rest of the file, or all of it where the server knows no ranges.
+/// One transfer: the rest of the file, or all of it where the server knows no ranges.
 fn once(
     http: &Http,
     name: &str,
@@ -70,17 +73,11 @@ fn once(
     have: u64,
     observer: &mut dyn Observer,
 ) -> Result<(), ModelError> {
-    let from = (have > 0).then_some(have);
-    let ask = Ask {
-        what: name,
-        url: remote.url.clone(),
-        head: false,
-        from,
-        most: remote.size - have,
-        follow: Follow::Everywhere,
+    let (response, start) = match request(http, name, remote, have) {
+        // A bad answer to a range would be as bad the next time. What is there stays until the whole file really comes.
+        Err(error) if have > 0 && error.kind() == ModelErrorKind::Protocol => request(http, name, remote, 0)?,
+        answer => answer?,
     };
-    let response = http.send(&ask)?;
-    let start = starts_at(&response, name, remote, from)?;
     let mut options = OpenOptions::new();
     let file = options.create(true).write(true).append(start > 0).truncate(start == 0).open(part);
     let mut file = file.map_err(|error| ModelError::io("write", part, error))?;
@@ -92,6 +89,22 @@ fn once(
         discard(part)?;
     }
     result
+}
+
+/// Asks for the file behind the bytes that are there; the answer, and the first byte that it brings.
+fn request(http: &Http, name: &str, remote: &Remote, have: u64) -> Result<(Response<Body>, u64), ModelError> {
+    let from = (have > 0).then_some(have);
+    let ask = Ask {
+        what: name,
+        url: remote.url.clone(),
+        head: false,
+        from,
+        most: remote.size - have,
+        follow: Follow::Everywhere,
+    };
+    let response = http.send(&ask)?;
+    let start = starts_at(&response, name, remote, from)?;
+    Ok((response, start))
 }
 
 /// The first byte that the answer brings, checked against what was asked for and promised.

@@ -45,12 +45,14 @@ impl Sums {
 
     /// The digest of a file.
     pub(crate) fn of(&self, file: &Path) -> Result<Digest, ModelError> {
-        self.digests.get(file).cloned().ok_or_else(|| {
-            let sentence =
-                format!("{} does not name {}, so it cannot be verified", self.path.display(), file.display());
-            ModelError::new(ModelErrorKind::Damaged, sentence)
-        })
+        self.digests.get(file).cloned().ok_or_else(|| unnamed(&self.path, file))
     }
+}
+
+/// The error of a file that is not in the list of digests it must be in.
+fn unnamed(list: &Path, file: &Path) -> ModelError {
+    let sentence = format!("{} does not name {}, so it cannot be verified", list.display(), file.display());
+    ModelError::new(ModelErrorKind::Damaged, sentence)
 }
 
 /// What there is to take for a checkpoint in a folder, which is one of: a folder of models as ours is, a copy of the repository, the
@@ -84,26 +86,30 @@ pub(crate) fn plan(root: &Path, source: &Source) -> Result<Plan, ModelError> {
     };
     let above = |name: &str| upwards(&folder, root).map(|folder| folder.join(name)).find(|path| path.is_file());
     let licence = LICENCES.iter().find_map(|name| above(name));
-    let mut paths = vec![folder.join(CONFIG), folder.join(weights)];
-    paths.extend(above(NOTICE));
+    // Strict are the files that orfeas reads: what is said of the checkpoint's digests is said of them.
     let wanted = |path: PathBuf, strict: bool| -> Result<Wanted, ModelError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let size = path.metadata().map_err(|error| ModelError::io("read", &path, error))?.len();
         files::limit(&name, size)?;
-        let digest = match (&sums, manifest.as_ref().and_then(|manifest| manifest.file(&name))) {
+        let entry = manifest.as_ref().and_then(|manifest| manifest.file(&name));
+        let named = entry.map(|entry| Digest::Sha256(entry.sha256.clone()));
+        let digest = match (&sums, &manifest) {
             (Some(sums), _) if strict => Some(sums.of(&path)?),
-            (Some(sums), _) => sums.of(&path).ok(),
-            (None, Some(entry)) => Some(Digest::Sha256(entry.sha256.clone())),
-            (None, None) => None,
+            (Some(sums), _) => sums.of(&path).ok().or(named),
+            (None, Some(_)) if strict && named.is_none() => return Err(unnamed(&folder.join(MANIFEST), &path)),
+            (None, _) => named,
         };
         Ok(Wanted { name, size, digest, supply: Supply::File(path) })
     };
+    let licence = licence.map(|path| wanted(path, false)).transpose()?;
+    let mut files = vec![wanted(folder.join(CONFIG), true)?, wanted(folder.join(weights), true)?];
+    files.extend(above(NOTICE).map(|path| wanted(path, false)).transpose()?);
     Ok(Plan {
         revision: manifest.as_ref().and_then(|manifest| manifest.revision.clone()).or(cached.map(|(_, commit)| commit)),
         from: folder.display().to_string(),
         checked_against,
-        licence: licence.map(|path| wanted(path, false)).transpose()?,
-        files: paths.into_iter().map(|path| wanted(path, true)).collect::<Result<_, _>>()?,
+        licence,
+        files,
     })
 }
 

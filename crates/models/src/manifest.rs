@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use crate::catalogue::Source;
 use crate::error::{ModelError, ModelErrorKind};
 use crate::files::SMALL;
+use crate::hash::Digest;
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "orfeas-model.json";
@@ -57,7 +58,7 @@ pub struct FileEntry {
     pub name: String,
     /// Its bytes.
     pub size: u64,
-    /// Its SHA-256 in hexadecimal.
+    /// Its SHA-256 in lower-case hexadecimal.
     pub sha256: String,
 }
 
@@ -90,10 +91,10 @@ impl Manifest {
     /// The manifest of a checkpoint folder.
     ///
     /// # Errors
-    /// `NotFound` where there is none; `Damaged` where it is not one, or names a file outside its folder.
+    /// `NotFound` where there is none; `Damaged` where it is not one, names a file outside its folder, or gives one no SHA-256.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join(MANIFEST);
-        let manifest: Self = read_json(&path)?;
+        let mut manifest: Self = read_json(&path)?;
         let damaged = |what: String| ModelError::new(ModelErrorKind::Damaged, format!("{}: {what}", path.display()));
         if manifest.format != FORMAT {
             return Err(damaged(format!("format {} is not known, only {FORMAT}", manifest.format)));
@@ -102,6 +103,12 @@ impl Manifest {
         let plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
         if let Some(file) = manifest.files.iter().find(|file| !plain(&file.name)) {
             return Err(damaged(format!("`{}` is no file of this folder", file.name.escape_debug())));
+        }
+        for file in &mut manifest.files {
+            let Some(Digest::Sha256(sha256)) = Digest::of_hex(&file.sha256) else {
+                return Err(damaged(format!("the digest of {} is no SHA-256", file.name.escape_debug())));
+            };
+            file.sha256 = sha256;
         }
         Ok(manifest)
     }

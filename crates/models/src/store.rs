@@ -1,6 +1,7 @@
 //! The folder of models: where a checkpoint lies, how it gets there at once and whole, and what is there.
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::catalogue::Source;
@@ -86,7 +87,8 @@ impl Store {
         Err(ModelError::new(ModelErrorKind::NotFound, sentence))
     }
 
-    /// Every checkpoint that is there, by folder. Files are looked at, not read.
+    /// Every checkpoint that is there, by folder. Files are looked at, not read; folders below that may not be read are passed
+    /// over.
     ///
     /// # Errors
     /// `Io` where the folder cannot be read.
@@ -108,7 +110,14 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<Installed>) -> Result<(), M
         return Ok(());
     }
     let io = |error| ModelError::io("read", folder, error);
-    for entry in folder.read_dir().map_err(io)? {
+    let entries = match folder.read_dir() {
+        // Another's folder, such as lost+found, or one that a pull has just moved away: the other checkpoints are there.
+        Err(error) if depth > 0 && matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::NotFound) => {
+            return Ok(());
+        }
+        entries => entries.map_err(io)?,
+    };
+    for entry in entries {
         let entry = entry.map_err(io)?;
         let path = entry.path();
         if !entry.file_name().to_string_lossy().starts_with('.') && path.is_dir() {
@@ -133,6 +142,34 @@ fn look(folder: &Path) -> Installed {
     }
 }
 
+/// A hidden neighbour of a checkpoint's folder.
+fn beside(folder: &Path, suffix: &str) -> PathBuf {
+    let leaf = folder.file_name().unwrap_or_default().to_string_lossy();
+    folder.with_file_name(format!(".{leaf}.{suffix}"))
+}
+
+/// Locks a file at once, or errors with the sentence `busy` where another process has it.
+fn lock(file: &File, path: &Path, busy: String) -> Result<(), ModelError> {
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => ModelError::new(ModelErrorKind::Busy, busy),
+        TryLockError::Error(error) => ModelError::io("lock", path, error),
+    })
+}
+
+/// Keeps pulls off a checkpoint's folder until the file is dropped, or errors with `Busy` where one is at work. `None` where no
+/// pull has ever worked there.
+pub(crate) fn hold(folder: &Path) -> Result<Option<File>, ModelError> {
+    let path = beside(folder, "lock");
+    // Not made here: one that root made while checking would refuse the owner's next pull.
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ModelError::io("read", &path, error)),
+    };
+    lock(&file, &path, format!("another process works on {}", folder.display()))?;
+    Ok(Some(file))
+}
+
 /// A checkpoint's place while it is worked on: nobody else works on it until this is dropped.
 pub(crate) struct Place {
     /// Where it appears.
@@ -148,19 +185,10 @@ impl Place {
     /// Takes the place, and mends what a pull that was killed left there.
     pub(crate) fn take(store: &Store, source: &Source) -> Result<Self, ModelError> {
         let folder = store.folder(source);
-        let leaf = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let beside = |suffix: &str| folder.with_file_name(format!(".{leaf}.{suffix}"));
-        let (staging, old, lock) = (beside("part"), beside("old"), beside("lock"));
+        let (staging, old, path) = (beside(&folder, "part"), beside(&folder, "old"), beside(&folder, "lock"));
         std::fs::create_dir_all(&staging).map_err(|error| ModelError::io("make the folder", &staging, error))?;
-        let file = File::create(&lock).map_err(|error| ModelError::io("write", &lock, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let sentence = format!("another process is fetching {source} into {}", store.root.display());
-                return Err(ModelError::new(ModelErrorKind::Busy, sentence));
-            }
-            Err(TryLockError::Error(error)) => return Err(ModelError::io("lock", &lock, error)),
-        }
+        let file = File::create(&path).map_err(|error| ModelError::io("write", &path, error))?;
+        lock(&file, &path, format!("another process is fetching {source} into {}", store.root.display()))?;
         let place = Self { folder, staging, old, _lock: file };
         if place.old.exists() {
             if place.folder.exists() {
@@ -297,6 +325,39 @@ mod tests {
         std::fs::create_dir(&place.old).unwrap();
         drop(place);
         assert!(!Place::take(&store, &source).unwrap().old.exists());
+    }
+
+    #[test]
+    fn a_list_passes_over_a_folder_that_vanished() {
+        let folder = tempfile::tempdir().unwrap();
+        let gone = folder.path().join("gone");
+        let mut found = Vec::new();
+        walk(&gone, 1, &mut found).unwrap();
+        assert!(found.is_empty());
+        let error = walk(&gone, 0, &mut found).unwrap_err();
+        assert_eq!(error.kind(), ModelErrorKind::NotFound, "the root itself must be there");
+    }
+
+    /// Root may read the closed folder, and then sees only that the list is whole.
+    #[cfg(unix)]
+    #[test]
+    fn a_list_passes_over_a_folder_that_may_not_be_read() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode: u32| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for name in ["a", "z"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join(MANIFEST), "{}").unwrap();
+        }
+        let closed = folder.path().join("lost+found");
+        std::fs::create_dir(&closed).unwrap();
+        mode(&closed, 0o000);
+        let installed = Store::new(folder.path().into()).installed();
+        // So that the folder can be removed.
+        mode(&closed, 0o700);
+        assert_eq!(installed.unwrap().len(), 2);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::local::Sums;
 use crate::manifest::{self, MANIFEST, Manifest};
 use crate::observe::{Event, Observer, Phase};
 use crate::safetensors::Header;
+use crate::store;
 
 /// What a check found.
 #[derive(Clone, Debug, Serialize)]
@@ -56,7 +57,8 @@ impl Report {
     }
 }
 
-/// Checks a checkpoint folder. Without a manifest the digests of a SHA256SUMS count. Where all is well the manifest remembers when.
+/// Checks a checkpoint folder. Without a manifest the digests of a SHA256SUMS count. Where all is well the manifest remembers when,
+/// unless a pull works on the folder.
 ///
 /// # Errors
 /// `NotFound` where there is no such folder, `Io` where it cannot be read. Damage is no error but in the report.
@@ -115,12 +117,24 @@ pub fn verify(folder: &Path, observer: &mut dyn Observer) -> Result<Report, Mode
     }
     let ok = files.iter().all(|file| file.problem.is_none());
     let name = manifest.as_ref().map(|manifest| manifest.name.clone());
-    if let Some(mut manifest) = manifest.filter(|_| ok) {
-        manifest.verified_at = Some(manifest::now());
-        // A folder that may only be read is as good.
-        let _ = manifest.write(folder);
+    if let Some(manifest) = manifest.filter(|_| ok) {
+        // A folder that may only be read, or that a pull works on, is as good.
+        let _ = remember(folder, manifest);
     }
     Ok(Report { folder: folder.to_path_buf(), name, ok, files, header })
+}
+
+/// Writes into the manifest that all digests were found right now.
+fn remember(folder: &Path, mut manifest: Manifest) -> Result<(), ModelError> {
+    // The folder's own name, which `.` and a link do not tell, and by which a pull locks it.
+    let folder = folder.canonicalize().map_err(|error| ModelError::io("read", folder, error))?;
+    let _lock = store::hold(&folder)?;
+    // Hashing takes minutes: a pull may have put another checkpoint here since.
+    if Manifest::read(&folder)? == manifest {
+        manifest.verified_at = Some(manifest::now());
+        manifest.write(&folder)?;
+    }
+    Ok(())
 }
 
 /// Looks at one file.

@@ -159,14 +159,60 @@ fn sizes_beyond_any_model() {
 
 #[test]
 fn another_part_than_was_asked_for() {
+    let bytes = safetensors(SIZE);
+    let end = stored(&bytes);
+    for fault in [Fault::OtherRange, Fault::UnsaidRange, Fault::Status(416, "")] {
+        let hub = Hub::start(SIZE);
+        hub.fault(&end, Fault::Cut(100_000));
+        hub.fault(&end, fault);
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = hub.pull_with(&Store::new(folder.path().into()), 1, &mut Watcher::default()).unwrap();
+        assert_eq!(std::fs::read(outcome.folder.join(WEIGHTS)).unwrap(), bytes);
+        let ranges: Vec<_> = hub.seen(&end).into_iter().map(|seen| seen.range).collect();
+        assert_eq!(ranges, [None, Some("bytes=100000-".to_owned()), None], "the whole file is asked for once more");
+    }
+}
+
+#[test]
+fn a_badly_answered_range_costs_nothing_until_the_whole_file_comes() {
     let hub = Hub::start(SIZE);
     let end = stored(&safetensors(SIZE));
-    hub.fault(&end, Fault::Cut(100_000));
-    hub.fault(&end, Fault::OtherRange);
     let folder = tempfile::tempdir().unwrap();
-    let error = hub.pull_with(&Store::new(folder.path().into()), 1, &mut Watcher::default()).unwrap_err();
+    let store = Store::new(folder.path().into());
+    hub.fault(&end, Fault::Cut(100_000));
+    assert_eq!(hub.pull(&store).unwrap_err().kind(), ModelErrorKind::Unreachable);
+    hub.fault(&end, Fault::OtherRange);
+    hub.fault(&end, Fault::Status(503, ""));
+    assert_eq!(hub.pull(&store).unwrap_err().kind(), ModelErrorKind::Unreachable);
+    // A part of what was asked for whole: there is nothing left to ask.
+    hub.fault(&end, Fault::UnsaidRange);
+    hub.fault(&end, Fault::UnsaidRange);
+    let error = hub.pull(&store).unwrap_err();
     assert_eq!(error.kind(), ModelErrorKind::Protocol);
-    assert!(error.to_string().contains("another part than byte 100000"), "{error}");
+    assert!(error.to_string().contains("HTTP 206"), "{error}");
+    hub.forget();
+    hub.pull(&store).unwrap();
+    let ranges: Vec<_> = hub.seen(&end).into_iter().map(|seen| seen.range).collect();
+    assert_eq!(ranges, [Some("bytes=100000-".to_owned())]);
+}
+
+#[test]
+fn tries_that_get_no_further_come_to_an_end() {
+    let hub = Hub::start(3 << 20);
+    let end = stored(&safetensors(3 << 20));
+    hub.fault(&end, Fault::Cut(1_500_000));
+    // No range is understood, and now more comes, now less.
+    for _ in 0..4 {
+        for cut in [2_700_000, 1_500_000] {
+            hub.fault(&end, Fault::Status(416, ""));
+            hub.fault(&end, Fault::Cut(cut));
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut watcher = Watcher::default();
+    let error = hub.pull_with(&Store::new(folder.path().into()), 2, &mut watcher).unwrap_err();
+    assert_eq!(error.kind(), ModelErrorKind::Unreachable);
+    assert_eq!(watcher.retries, 3, "one after each of the two tries that got further, and one more");
 }
 
 #[test]

@@ -5,7 +5,9 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use orfeas_models::{CheckedAgainst, MANIFEST, Manifest, ModelError, ModelErrorKind, Origin, Outcome, Store, verify};
+use orfeas_models::{
+    CheckedAgainst, Event, MANIFEST, Manifest, ModelError, ModelErrorKind, Observer, Origin, Outcome, Store, verify,
+};
 use support::{COMMIT, FOLDER, Hub, REPO, WEIGHTS, Watcher, safetensors, sha256, source, visible};
 
 const CONFIG: &[u8] = b"model: {}\n";
@@ -101,6 +103,79 @@ fn the_folder_of_models_of_another_machine() {
 }
 
 #[test]
+fn weights_that_the_manifest_does_not_name_are_not_taken() {
+    let there = Desk::new();
+    let copy = there.copy();
+    std::fs::rename(copy.join(FOLDER).join(WEIGHTS), copy.join(FOLDER).join("model.safetensors")).unwrap();
+    let folder = there.pull(&copy).unwrap().folder;
+    assert!(Desk::new().pull(there.store.root()).is_ok());
+
+    std::fs::write(folder.join(WEIGHTS), safetensors(SIZE)).unwrap();
+    let error = Desk::new().pull(there.store.root()).unwrap_err();
+    assert_eq!(error.kind(), ModelErrorKind::Damaged);
+    assert!(error.to_string().contains(&format!("{MANIFEST} does not name")), "{error}");
+    assert!(error.to_string().contains(WEIGHTS), "{error}");
+}
+
+#[test]
+fn a_notice_need_not_be_named_and_is_checked_where_it_is() {
+    let there = Desk::new();
+    let copy = there.copy();
+    let folder = copy.join(FOLDER);
+    let sums = format!("{}  config.yaml\n{}  {WEIGHTS}\n", sha256(CONFIG), sha256(&safetensors(SIZE)));
+    std::fs::write(copy.join("NOTICE"), "Mind this.").unwrap();
+    std::fs::write(folder.join("SHA256SUMS"), &sums).unwrap();
+    let outcome = there.pull(&copy).unwrap();
+    assert_eq!(outcome.manifest.checked_against, CheckedAgainst::Sha256sums);
+    assert_eq!(outcome.manifest.file("NOTICE").unwrap().sha256, sha256(b"Mind this."));
+
+    let damaged = |from: &Path| {
+        let error = Desk::new().pull(from).unwrap_err();
+        assert_eq!(error.kind(), ModelErrorKind::Damaged);
+        assert!(error.to_string().contains("NOTICE"), "{error}");
+    };
+    // Named by the checksums.
+    std::fs::write(folder.join("NOTICE"), "Mind that.").unwrap();
+    std::fs::write(folder.join("SHA256SUMS"), format!("{sums}{}  NOTICE\n", sha256(b"Mind this."))).unwrap();
+    damaged(&copy);
+    // Named by the manifest, and not by the checksums beside it.
+    std::fs::write(outcome.folder.join("SHA256SUMS"), &sums).unwrap();
+    assert!(Desk::new().pull(there.store.root()).is_ok());
+    std::fs::write(outcome.folder.join("NOTICE"), "Mind that.").unwrap();
+    damaged(there.store.root());
+}
+
+#[test]
+fn a_notice_that_the_manifest_does_not_name() {
+    let there = Desk::new();
+    there.pull(&there.copy()).unwrap();
+    std::fs::write(there.store.root().join("NOTICE"), "Mind this.").unwrap();
+    let outcome = Desk::new().pull(there.store.root()).unwrap();
+    assert_eq!(outcome.manifest.checked_against, CheckedAgainst::Manifest);
+    assert!(outcome.manifest.file("NOTICE").is_some());
+}
+
+#[test]
+fn a_digest_of_a_manifest_is_a_sha256() {
+    let there = Desk::new();
+    let folder = there.pull(&there.copy()).unwrap().folder;
+    let text = std::fs::read_to_string(folder.join(MANIFEST)).unwrap();
+    let right = sha256(CONFIG);
+    for bad in ["", "abc", &"g".repeat(64), &right[..40]] {
+        std::fs::write(folder.join(MANIFEST), text.replace(&right, bad)).unwrap();
+        let error = Desk::new().pull(there.store.root()).unwrap_err();
+        assert_eq!(error.kind(), ModelErrorKind::Damaged);
+        assert!(error.to_string().contains("the digest of config.yaml is no SHA-256"), "{error}");
+        assert!(!verify(&folder, &mut ()).unwrap().ok);
+    }
+    // Capitals are the same digits.
+    std::fs::write(folder.join(MANIFEST), text.replace(&right, &right.to_ascii_uppercase())).unwrap();
+    assert_eq!(Manifest::read(&folder).unwrap().file("config.yaml").unwrap().sha256, right);
+    assert!(Desk::new().pull(there.store.root()).is_ok());
+    assert!(verify(&folder, &mut ()).unwrap().ok);
+}
+
+#[test]
 fn a_hugging_face_cache() {
     let desk = Desk::new();
     let cache = desk.folder.path().join("hub");
@@ -148,6 +223,47 @@ fn a_sound_checkpoint_verifies() {
     assert_eq!(report.header.unwrap().parameters, SIZE as u64 / 2);
     assert_eq!(desk.store.resolve("hunyuan3d-2").unwrap(), folder);
     assert_eq!(desk.store.resolve(folder.to_str().unwrap()).unwrap(), folder);
+}
+
+/// Pulls another checkpoint into the place, once the weights there have been found right.
+struct PullsMeanwhile<'a> {
+    desk: &'a Desk,
+    from: &'a Path,
+    pulled: Option<Manifest>,
+}
+
+impl Observer for PullsMeanwhile<'_> {
+    fn event(&mut self, event: Event<'_>) {
+        if matches!(event, Event::Done { file, .. } if file == WEIGHTS) {
+            self.pulled = Some(self.desk.pull(self.from).unwrap().manifest);
+        }
+    }
+}
+
+#[test]
+fn a_check_leaves_the_manifest_of_a_pull_meanwhile_alone() {
+    let desk = Desk::new();
+    let copy = desk.copy();
+    let folder = desk.pull(&copy).unwrap().folder;
+    std::fs::write(copy.join(FOLDER).join(WEIGHTS), safetensors(2 * SIZE)).unwrap();
+    let mut meanwhile = PullsMeanwhile { desk: &desk, from: &copy, pulled: None };
+    assert!(verify(&folder, &mut meanwhile).unwrap().ok);
+    assert!(meanwhile.pulled.is_some());
+    assert_eq!(Manifest::read(&folder).ok(), meanwhile.pulled);
+    assert!(verify(&folder, &mut ()).unwrap().ok);
+}
+
+#[test]
+fn a_check_writes_nothing_while_a_pull_works_on_the_folder() {
+    let desk = Desk::new();
+    let folder = desk.pull(&desk.copy().join(FOLDER)).unwrap().folder;
+    let lock = std::fs::File::open(folder.with_file_name(format!(".{FOLDER}.lock"))).unwrap();
+    lock.lock().unwrap();
+    assert!(verify(&folder, &mut ()).unwrap().ok);
+    assert_eq!(Manifest::read(&folder).unwrap().verified_at, None);
+    drop(lock);
+    assert!(verify(&folder, &mut ()).unwrap().ok);
+    assert!(Manifest::read(&folder).unwrap().verified_at.is_some());
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub enum Fault {
     NoRanges,
     /// Part of it from another byte on.
     OtherRange,
+    /// Part of it, and not which.
+    UnsaidRange,
     /// A status, and what the hub calls it.
     Status(u16, &'static str),
     /// A redirect.
@@ -311,6 +313,7 @@ fn answer(stream: &TcpStream, state: &Mutex<State>, prefix: &str, store: Option<
     let (status, range, from) = match &fault {
         Some(Fault::NoRanges) => (status, String::new(), 0),
         Some(Fault::OtherRange) => (206, format!("content-range: bytes 0-{}/{all}\r\n", all - 1), from),
+        Some(Fault::UnsaidRange) => (206, String::new(), from),
         _ if status == 200 && from > 0 => (206, format!("content-range: bytes {from}-{}/{all}\r\n", all - 1), from),
         _ => (status, String::new(), 0),
     };
