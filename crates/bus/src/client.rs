@@ -77,9 +77,26 @@ pub async fn queue<T: serde::Serialize>(bus: &Bus, stage: Stage, job: &JobId, wo
     if stage == Stage::Infer {
         room_for_new_jobs(bus).await?;
     }
-    bus.publish(&subject, &HeaderMap::new(), payload.into(), Guard::MessageId(&format!("{job}.{stage}")))
-        .await
-        .map(drop)
+    let (headers, payload) = (HeaderMap::new(), Bytes::from(payload));
+    let id = format!("{job}.{stage}");
+    let taken = bus.publish_once(&subject, &headers, payload.clone(), Guard::MessageId(&id)).await?;
+    if taken.duplicate && !is_queued(bus, &subject).await {
+        tracing::info!(%job, %stage, "the queue knows the message id but has no such message: queued without one");
+        bus.publish(&subject, &headers, payload, Guard::None).await?;
+    }
+    Ok(())
+}
+
+/// Whether a message that the queue calls a repetition is there. It remembers ids across subjects, and clients may publish on one of its: a
+/// cancel wish can have taken the id. A message that was worked on is gone too; then one more finds a job that has gone on, and ends.
+async fn is_queued(bus: &Bus, subject: &str) -> bool {
+    match bus.last_of(subjects::STREAM_WORK, subject).await {
+        Ok(message) => message.is_some(),
+        Err(error) => {
+            tracing::debug!(subject, %error, "the queue cannot be read");
+            true
+        }
+    }
 }
 
 /// Waits while the work queue is as full as new jobs may make it. What is left free is a tenth, and more than as many as may look

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use orfeas_contract::{EventBody, JobId, JobRecord, subjects};
 use serde::Serialize;
 
-use crate::objects::ObjectInfo;
+use crate::objects::{self, ObjectInfo};
 use crate::{Bus, BusError, BusErrorKind, jobs};
 
 /// Something to remove.
@@ -116,7 +116,8 @@ impl Search<'_> {
     async fn description(&self, subject: &str) -> Result<Option<(ObjectInfo, orfeas_contract::Timestamp)>, BusError> {
         let stored = self.bus.last_of(&format!("OBJ_{}", self.bucket), subject).await?;
         // One that cannot be read is somebody else's; it is left alone.
-        Ok(stored.and_then(|stored| Some((serde_json::from_slice(&stored.payload).ok()?, stored.time))))
+        let read = |payload: &[u8]| serde_json::from_slice(payload).ok().filter(objects::is_sound);
+        Ok(stored.and_then(|stored| Some((read(&stored.payload)?, stored.time))))
     }
 
     /// Why nobody needs this object; none: somebody may.

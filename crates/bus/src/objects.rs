@@ -125,12 +125,22 @@ pub async fn get_named(bus: &Bus, bucket: &str, name: &str, max_bytes: u64) -> R
     Ok(bytes)
 }
 
+/// Whether a description, which clients write, names chunks of its own: a part of a subject, no wildcard, which would name everybody's.
+pub(crate) fn is_sound(info: &ObjectInfo) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=64).contains(&info.nuid.len()) && info.nuid.bytes().all(letter)
+}
+
 async fn info(bus: &Bus, bucket: &str, name: &str) -> Result<Option<ObjectInfo>, BusError> {
     let Some(stored) = bus.last_of(&format!("OBJ_{bucket}"), &meta_subject(bucket, name)).await? else {
         return Ok(None);
     };
     let info: ObjectInfo = serde_json::from_slice(&stored.payload)
         .map_err(|error| BusError::caused(BusErrorKind::Damaged, format!("{bucket}/{name}"), error))?;
+    if !is_sound(&info) {
+        let what = format!("{bucket}/{name} is described by no object of its own");
+        return Err(BusError::new(BusErrorKind::Damaged, what));
+    }
     let linked = info.options.as_ref().is_some_and(|options| options.link.is_some());
     // A link may point into any bucket; following a client's would read what they must not.
     Ok((!info.deleted && !linked).then_some(info))

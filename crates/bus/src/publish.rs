@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{self, ErrorCode};
 use bytes::Bytes;
 
@@ -36,13 +37,20 @@ pub(crate) enum Guard<'a> {
     None,
 }
 
+/// What became of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    /// Its sequence in the stream, or that of the one whose message id it has.
+    pub sequence: u64,
+    /// Whether the stream knew its message id already.
+    pub duplicate: bool,
+}
+
 impl Bus {
-    /// Publishes and awaits the PubAck; gives the stream sequence.
+    /// As [`Self::publish_once`]; gives the stream sequence alone.
     ///
     /// # Errors
-    /// [`BusErrorKind::Conflict`] where the guard's last sequence is another one (perhaps by an earlier try of this
-    /// very call whose answer was lost: the caller looks); [`BusErrorKind::Limit`] at once where it is too large for the
-    /// stream; [`BusErrorKind::Unreachable`] and the like when patience ran out.
+    /// As there.
     pub(crate) async fn publish(
         &self,
         subject: &str,
@@ -50,6 +58,22 @@ impl Bus {
         payload: Bytes,
         guard: Guard<'_>,
     ) -> Result<u64, BusError> {
+        self.publish_once(subject, headers, payload, guard).await.map(|taken| taken.sequence)
+    }
+
+    /// Publishes and awaits the PubAck.
+    ///
+    /// # Errors
+    /// [`BusErrorKind::Conflict`] where the guard's last sequence is another one (perhaps by an earlier try of this
+    /// very call whose answer was lost: the caller looks); [`BusErrorKind::Limit`] at once where it is too large for the
+    /// stream; [`BusErrorKind::Unreachable`] and the like when patience ran out.
+    pub(crate) async fn publish_once(
+        &self,
+        subject: &str,
+        headers: &HeaderMap,
+        payload: Bytes,
+        guard: Guard<'_>,
+    ) -> Result<Taken, BusError> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(20);
         let mut connects = self.connects.subscribe();
@@ -80,7 +104,7 @@ impl Bus {
                 },
             };
             let error = match answer {
-                Ok(acknowledgement) => return Ok(acknowledgement.sequence),
+                Ok(PublishAck { sequence, duplicate, .. }) => return Ok(Taken { sequence, duplicate }),
                 Err(error) => error,
             };
             let kind = kind(&error);

@@ -57,7 +57,7 @@ impl Probe for NoProbe {
 }
 
 /// Loads parts, and fails where the device did on the way: on a full GPU CubeCL would go on with memory that nobody wrote.
-fn whole<B: Kernels>(
+fn loaded<B: Kernels>(
     device: &B::Device,
     load: impl FnOnce() -> Result<Parts<B>, ModelError>,
 ) -> Result<Parts<B>, ModelError> {
@@ -106,7 +106,7 @@ impl<B: Kernels> Model<B> {
         let config = ModelConfig::read_with(folder, vae)?;
         let files = Files::open(folder, vae)?;
         let dtype = precision.dtype();
-        let parts = whole::<B>(&device, || Parts::of_files(&config, files, residency, &device, dtype, progress))?;
+        let parts = loaded::<B>(&device, || Parts::of_files(&config, files, residency, &device, dtype, progress))?;
         Ok(Self { config, parts, device, dtype })
     }
 
@@ -122,7 +122,7 @@ impl<B: Kernels> Model<B> {
         progress: &mut LoadProgress<'_>,
     ) -> Result<Self, ModelError> {
         let dtype = precision.dtype();
-        let parts = whole::<B>(&device, || Parts::whole(&config, source, None, &device, dtype, progress))?;
+        let parts = loaded::<B>(&device, || Parts::whole(&config, source, None, &device, dtype, progress))?;
         Ok(Self { config, parts, device, dtype })
     }
 

@@ -161,7 +161,8 @@ fn lock(file: &File, path: &Path, busy: String) -> Result<(), ModelError> {
 pub(crate) fn hold(folder: &Path) -> Result<Option<File>, ModelError> {
     let path = beside(folder, "lock");
     // Not made here: one that root made while checking would refuse the owner's next pull.
-    let file = match File::open(&path) {
+    // For writing, since a lock by way of NFS wants that.
+    let file = match File::options().read(true).write(true).open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ModelError::io("read", &path, error)),
@@ -188,7 +189,7 @@ impl Place {
         let (staging, old, path) = (beside(&folder, "part"), beside(&folder, "old"), beside(&folder, "lock"));
         std::fs::create_dir_all(&staging).map_err(|error| ModelError::io("make the folder", &staging, error))?;
         let file = File::create(&path).map_err(|error| ModelError::io("write", &path, error))?;
-        lock(&file, &path, format!("another process is fetching {source} into {}", store.root.display()))?;
+        lock(&file, &path, format!("another process works on {source} in {}", store.root.display()))?;
         let place = Self { folder, staging, old, _lock: file };
         if place.old.exists() {
             if place.folder.exists() {

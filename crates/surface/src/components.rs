@@ -55,8 +55,9 @@ pub struct Removed {
 
 /// Leaves out floaters and, where asked, cavities; sorts the pieces by volume, largest first.
 ///
-/// A piece is a floater when it has fewer faces than `floaters` (0 to 1) times the largest piece's: the rule of the
-/// reference, MeshLab's "small disconnected components by face count" with 0.005. Whatever lies within a piece that
+/// A piece is a floater when it has fewer faces than `floaters` (0 to 1) times the largest solid's: the rule of the
+/// reference, MeshLab's "small disconnected components by face count" with 0.005. The wall of a cavity, which may have more of them than
+/// what it is in, is no measure. Whatever lies within a piece that
 /// goes, goes too: the cavity of a floater, the loose grain in a cavity that is filled.
 ///
 /// # Errors
@@ -70,7 +71,8 @@ pub fn keep_components(mesh: Mesh, floaters: f32, fill_cavities: bool) -> Result
         return Ok((mesh, Removed::default()));
     }
     let pieces = measure(&mesh, &labels, count);
-    let largest = pieces.iter().map(|piece| piece.faces).max().unwrap_or(0);
+    let solids = pieces.iter().filter(|piece| piece.volume > 0.0).map(|piece| piece.faces).max();
+    let largest = solids.or(pieces.iter().map(|piece| piece.faces).max()).unwrap_or(0);
     let least = f64::from(floaters) * largest as f64;
     let mut keep: Vec<bool> = pieces.iter().map(|piece| piece.faces as f64 >= least).collect();
     let mut removed = Removed::default();

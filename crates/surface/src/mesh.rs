@@ -125,6 +125,13 @@ impl Mesh {
     }
 }
 
+/// Whether a slicer that works in f32 finds no area.
+pub(crate) fn flat_in_single_precision([a, b, c]: [[f32; 3]; 3]) -> bool {
+    let (u, v): ([f32; 3], [f32; 3]) = (std::array::from_fn(|k| b[k] - a[k]), std::array::from_fn(|k| c[k] - a[k]));
+    let n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
+    n[0] * n[0] + n[1] * n[1] + n[2] * n[2] == 0.0
+}
+
 fn hash(bits: [u32; 3]) -> u64 {
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     for word in bits {

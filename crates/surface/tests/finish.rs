@@ -189,6 +189,28 @@ fn cavities_stay_or_are_filled_with_what_is_in_them() {
 }
 
 #[test]
+fn the_wall_of_a_cavity_is_no_measure_of_floaters() {
+    // A box whose hollow, a lattice, has many more triangles than its outside.
+    let mesh = extract(&sampled(100, |p| {
+        let solid = 0.66 - p.into_iter().map(f32::abs).fold(0.0, f32::max);
+        let rods = |[a, b]: [f32; 2]| 0.084 - ((a * 14.0).sin().powi(2) + (b * 14.0).sin().powi(2)).sqrt() * 0.12;
+        let lattice = rods([p[0], p[1]]).max(rods([p[1], p[2]])).max(rods([p[2], p[0]]));
+        let hollow = lattice.min(0.6 - p.into_iter().map(f32::abs).fold(0.0, f32::max));
+        solid.min(-hollow)
+    }))
+    .unwrap();
+    let (outside, hollow) = {
+        let (filled, _) = keep_components(mesh.clone(), 0.0, true).unwrap();
+        (filled.triangles.len(), mesh.triangles.len() - filled.triangles.len())
+    };
+    assert!(hollow > outside, "{hollow} in the hollow, {outside} outside");
+    for fill in [false, true] {
+        let (kept, _) = keep_components(mesh.clone(), 1.0, fill).unwrap();
+        assert!(kept.triangles.len() >= outside, "{} triangles are left", kept.triangles.len());
+    }
+}
+
+#[test]
 fn smoothing_takes_noise_off_and_leaves_the_volume() {
     let mut random = Random::new(5);
     let mut mesh = extract(&ball(60, 0.8)).unwrap();

@@ -195,3 +195,39 @@ fn any_triangles_at_all_come_back_without_a_crowded_edge() {
         common::check_topology(&repaired, &format!("seed {seed}: {found:?}"));
     }
 }
+
+/// A sliver that has an area in double precision and none in single, beside an edge that it divides: what is mended is printable.
+#[test]
+fn what_the_report_finds_without_area_is_removed() {
+    let [a, b, c, d] = [[12.088996, 33.26952], [71.11918, 93.64406], [53.293_327, 75.412_24], [80.0, 10.0]];
+    let vertices = [0.0f32, 5.0].into_iter().flat_map(|z| [a, b, c, d].map(|[x, y]: [f32; 2]| [x, y, z])).collect();
+    let triangles = vec![
+        [0, 1, 3],
+        [0, 2, 1],
+        [4, 7, 6],
+        [7, 5, 6],
+        [0, 3, 7],
+        [0, 7, 4],
+        [3, 1, 5],
+        [3, 5, 7],
+        [1, 2, 6],
+        [1, 6, 5],
+        [2, 0, 4],
+        [2, 4, 6],
+    ];
+    let mesh = Mesh { vertices, triangles };
+    assert_eq!(report(&mesh, 0).degenerate_triangles, 1, "the test asks about something");
+    let (repaired, done) = repair(mesh);
+    assert!(report(&repaired, 0).printable, "{done:?} {:?}", report(&repaired, 0).reasons);
+}
+
+#[test]
+fn a_vertex_that_no_triangle_names_is_no_measure() {
+    let mut mesh = cuboid([0.0; 3], [10.0; 3]);
+    mesh.triangles.pop();
+    mesh.vertices.push([1e6, 0.0, 0.0]);
+    let (repaired, done) = repair(mesh);
+    check(&repaired, "closed");
+    assert_eq!((done.closed_holes, done.welded_vertices), (1, 0), "{done:?}");
+    volume_is(&repaired, 1000.0);
+}

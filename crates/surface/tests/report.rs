@@ -30,6 +30,14 @@ fn a_box_is_measured_exactly() {
 }
 
 #[test]
+fn a_vertex_that_no_triangle_names_is_not_measured() {
+    let mut mesh = cuboid([0.0; 3], [10.0; 3]);
+    let alone = report(&mesh, 0);
+    mesh.vertices.push([0.0, 0.0, -100.0]);
+    assert_eq!(report(&mesh, 0), alone);
+}
+
+#[test]
 fn what_hangs_over_is_counted_and_the_plate_is_not() {
     let table = joined(&[cuboid([0.0; 3], [10.0; 3]), cuboid([-5.0, -5.0, 10.5], [15.0, 15.0, 12.0])]);
     let found = report(&table, 0);

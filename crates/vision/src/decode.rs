@@ -88,13 +88,15 @@ fn sniff(bytes: &[u8]) -> Option<(ImageFormat, &'static str)> {
 }
 
 fn decode_as(bytes: &[u8], format: ImageFormat, kind: &'static str, limits: &Limits) -> Result<Decoded, VisionError> {
-    let (mut image, orientation) = if format == ImageFormat::Jpeg {
+    let (image, orientation) = if format == ImageFormat::Jpeg {
         decode_jpeg(bytes, limits)?
     } else {
         decode_other(bytes, format, kind, limits)?
     };
-    image.apply_orientation(orientation);
     let had_alpha = image.color().has_alpha();
+    // Narrow first: to turn a picture takes a second one of its size.
+    let mut image = DynamicImage::ImageRgba8(image.into_rgba8());
+    image.apply_orientation(orientation);
     Ok(Decoded { image: image.into_rgba8(), kind, had_alpha })
 }
 

@@ -76,6 +76,32 @@ fn the_starter_model_is_small_enough_to_ship() {
 }
 
 #[test]
+fn objects_of_a_batch_are_learned_by_themselves() {
+    let config = ModelConfig::parse(&small()).unwrap();
+    let (layout, plan) = (Layout::of(&config).unwrap(), plan());
+    let mut values = layout.first(3);
+    let mut rng = orfeas_shapes::random::Rng::new("open", &[]);
+    values.iter_mut().for_each(|value| *value += 0.05 * rng.normal());
+    let vector = tensor::<Learning, 1>(values, [layout.count()], &FlexDevice, DType::F32);
+    let leaves = layout.leaves(&vector);
+    let mut silent = |_, _| {};
+    let network = Network::<Learning>::load(Weights::on_device(&leaves, FlexDevice, DType::F32, &mut silent), &config);
+    let (network, batch, side) = (network.unwrap(), batch(&plan, &config, 1), config.conditioner.image_size);
+    let pictures = tensor::<Learning, 4>(batch.pictures, [plan.batch, 3, side, side], &FlexDevice, DType::F32);
+    let points = tensor::<Learning, 3>(batch.points, [plan.batch, plan.points, 3], &FlexDevice, DType::F32);
+    let values = |x: Tensor<Learning, 3>| x.into_data().to_vec::<f32>().unwrap();
+    let both = values(network.logits(pictures.clone(), points.clone(), 5.0));
+    for (object, own) in both.chunks_exact(plan.points).enumerate() {
+        let alone = network.logits(pictures.clone().narrow(0, object, 1), points.clone().narrow(0, object, 1), 5.0);
+        let apart = values(alone).iter().zip(own).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+        assert!(apart < 1e-4, "object {object} of a batch: {apart}");
+    }
+    // The same points of the other picture give something else.
+    let other = values(network.logits(pictures.narrow(0, 1, 1), points.narrow(0, 0, 1), 5.0));
+    assert!(other.iter().zip(&both).any(|(a, b)| (a - b).abs() > 1e-3), "the test asks about something");
+}
+
+#[test]
 fn every_gradient_is_the_losss_slope() {
     let config = ModelConfig::parse(&small()).unwrap();
     let (layout, plan) = (Layout::of(&config).unwrap(), plan());

@@ -103,14 +103,14 @@ pub struct PointLayers<B: Backend> {
     pub folded: Option<FoldedPoints<B>>,
 }
 
-/// Groups of points, each of which attends to keys of its own.
+/// Groups of points, each of which attends to keys of its own. One alone may be of a batch of shapes, each with points and keys of its own.
 #[derive(Clone, Debug)]
 pub struct PointGroups<B: Backend> {
     /// How many each has.
     pub points: Vec<usize>,
-    /// `[groups, heads, keys, width]`.
+    /// `[groups, heads, keys, width]`; of one group `[batch, heads, keys, width]`.
     pub keys: Tensor<B, 4>,
-    /// `[groups, heads, keys, width]`.
+    /// As keys.
     pub values: Tensor<B, 4>,
 }
 
@@ -321,8 +321,8 @@ pub trait Kernels: SetKernels {
     /// Points' rows with what attention to keys and values adds to them. Groups of points behind one another have each their own.
     ///
     /// # Shapes
-    /// points `[1, points, 3]` in float32, the groups together being all of them; keys and values `[groups, heads, keys, width / heads]` →
-    /// `[1, points, width]`.
+    /// points `[batch, points, 3]` in float32, the groups together being all of them, and the batch 1 where they are several; keys and values as
+    /// [`PointGroups`] has them → `[batch, points, width]`.
     fn attend_points(
         points: Tensor<Self, 3>,
         layers: PointLayers<Self>,
@@ -418,6 +418,12 @@ fn attend_points<B: Kernels>(points: Tensor<B, 3>, layers: &PointLayers<B>, grou
     let mut begin = 0;
     let mut attention = Vec::new();
     for PointGroups { points, keys, values } in groups {
+        if let [points] = points[..] {
+            let own = queries.clone().narrow(2, begin, points);
+            begin += points;
+            attention.push(B::attend(own, keys.clone(), values.clone()));
+            continue;
+        }
         for (group, points) in points.iter().enumerate() {
             let own = queries.clone().narrow(2, begin, *points);
             begin += points;

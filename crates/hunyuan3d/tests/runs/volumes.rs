@@ -5,6 +5,9 @@ use std::ops::ControlFlow;
 use orfeas_hunyuan3d::ModelErrorKind;
 use orfeas_hunyuan3d::volume::{Method, VolumeOptions};
 
+use burn::tensor::{Tensor, TensorData};
+use burn_flex::{Flex, FlexDevice};
+
 use super::{golden_tokens, load, volume};
 
 #[test]
@@ -107,4 +110,23 @@ fn resolutions_out_of_range_and_breaking_off() {
             assert_eq!((error.kind(), calls), (ModelErrorKind::Cancelled, 1));
         }
     }
+}
+
+#[test]
+fn shapes_of_a_batch_have_points_and_keys_of_their_own() {
+    let model = load("base");
+    let geometry = &model.vae().unwrap().geometry;
+    let (first, second) = (golden_tokens(&model, "base"), golden_tokens(&model, "base") * 0.5);
+    let points = |seed: u64| {
+        let values = orfeas_hunyuan3d::noise::normal(seed, 3 * 50);
+        Tensor::<Flex, 3>::from_data(TensorData::new(values, [1, 50, 3]), &FlexDevice)
+    };
+    let values = |x: Tensor<Flex, 3>| x.into_data().to_vec::<f32>().unwrap();
+    let alone = [(&first, 1), (&second, 2)]
+        .map(|(tokens, seed)| values(geometry.logits(points(seed), &geometry.keys(tokens.clone()))));
+    let keys = geometry.keys(Tensor::cat(vec![first, second], 0));
+    let both = values(geometry.logits(Tensor::cat(vec![points(1), points(2)], 0), &keys));
+    let apart = both.iter().zip(alone.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+    assert!(apart < 1e-4, "{apart}");
+    assert!(alone[0].iter().zip(&alone[1]).any(|(a, b)| (a - b).abs() > 1e-2), "the test asks about something");
 }

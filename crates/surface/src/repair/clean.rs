@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{RepairReport, open_edges};
 use crate::Mesh;
-use crate::mesh::{area_normal, dot};
+use crate::mesh::{area_normal, dot, flat_in_single_precision};
 
 /// Equal positions become one vertex.
 pub(super) fn welded(mesh: Mesh, report: &mut RepairReport) -> Mesh {
@@ -21,8 +21,11 @@ pub(super) fn drop_useless(mesh: &mut Mesh, report: &mut RepairReport) {
     let vertices = std::mem::take(&mut mesh.vertices);
     mesh.triangles.retain(|triangle| {
         let [a, b, c] = *triangle;
-        let normal = area_normal(triangle.map(|v| vertices[v as usize]));
-        a != b && b != c && c != a && (dot(normal, normal) as f32) > 0.0
+        let corners = triangle.map(|v| vertices[v as usize]);
+        let normal = area_normal(corners);
+        // As the print report looks at it, and as a number too small for single precision.
+        let flat = flat_in_single_precision(corners) || dot(normal, normal) as f32 <= 0.0;
+        a != b && b != c && c != a && !flat
     });
     mesh.vertices = vertices;
     let mut order: Vec<([u32; 3], u32)> = (mesh.triangles.iter().enumerate())

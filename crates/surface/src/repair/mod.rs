@@ -47,6 +47,8 @@ pub struct RepairReport {
 #[must_use]
 pub fn repair(mesh: Mesh) -> (Mesh, RepairReport) {
     let mut report = RepairReport::default();
+    // A vertex that no triangle names is no part of the size.
+    let mesh = mesh.compacted();
     let tolerance = mesh.longest_side() * TOLERANCE;
     let mut mesh = clean::welded(mesh, &mut report);
     clean::drop_useless(&mut mesh, &mut report);

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::Mesh;
-use crate::mesh::{area_normal, difference, dot};
+use crate::mesh::{area_normal, difference, dot, flat_in_single_precision};
 
 /// Triangles whose normal points further down than this face down more than 45° from the vertical.
 const OVERHANG: f64 = -std::f64::consts::FRAC_1_SQRT_2;
@@ -92,13 +92,6 @@ fn add(sums: &mut Sums, mesh: &Mesh, triangle: [u32; 3], middle: [f32; 3], plate
     }
     let repeated = triangle[0] == triangle[1] || triangle[1] == triangle[2] || triangle[2] == triangle[0];
     sums.degenerate += u64::from(repeated || !twice.is_finite() || flat_in_single_precision(corners));
-}
-
-/// Whether a slicer that works in f32 finds no area.
-fn flat_in_single_precision([a, b, c]: [[f32; 3]; 3]) -> bool {
-    let (u, v): ([f32; 3], [f32; 3]) = (std::array::from_fn(|k| b[k] - a[k]), std::array::from_fn(|k| c[k] - a[k]));
-    let n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-    n[0] * n[0] + n[1] * n[1] + n[2] * n[2] == 0.0
 }
 
 /// Six times the signed volume of each component.

@@ -33,14 +33,14 @@ fn attend_into(q: &Array, k: &Array, v: &Array, out: &Array) -> Option<()> {
 pub fn attend_groups_into(q: &Array, groups: &[usize], k: &Array, v: &Array, out: &Array) -> Option<()> {
     let ([of_keys, ..], _) = layout::<4>(k)?;
     let ([batch, _, queries, _], _) = layout::<4>(q)?;
+    if groups.len() == 1 && of_keys == batch {
+        return attend_into(q, k, v, out);
+    }
     if groups.len() != of_keys || groups.len() > GROUPS_AT_ONCE || batch != 1 || groups.iter().sum::<usize>() != queries
     {
         return None;
     }
     let most = groups.iter().max().copied().unwrap_or_default();
-    if groups.len() == 1 {
-        return attend_into(q, k, v, out);
-    }
     into(programs::attention_in_groups, q, k, v, out, (most, groups.len()), &firsts(0, groups))
 }
 

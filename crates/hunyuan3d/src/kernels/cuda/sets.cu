@@ -228,6 +228,8 @@ struct IndicesInfo {
     u64 samples, words, cells;
     // Numbers, in the set's order, of the samples that are wanted; of each cell every so many, from its first on.
     u64 begin, end, stride;
+    // How many there are.
+    u64 count;
 };
 
 // Indices of samples, a warp a row. Of a cell's samples the first that is wanted goes where `to` says, less `begin`.
@@ -251,8 +253,10 @@ extern "C" __global__ void __launch_bounds__(256)
             const u32 bits = set[(u64)row * words + word] & bits_within(word, low, high);
             const u32 own = at + __popc(bits & ((1u << lane) - 1));
             const u32 within = own - first;
-            if ((bits >> lane & 1) && own >= begin && own < end && within % stride == 0) {
-                indices[first_to + within / stride] = (u32)row * n + 32 * word + lane;
+            // Where nobody wrote where a cell begins, since the card's memory is full, nothing is written either.
+            const u32 to_place = first_to + within / stride;
+            if ((bits >> lane & 1) && own >= begin && own < end && within % stride == 0 && to_place < (u32)info.count) {
+                indices[to_place] = (u32)row * n + 32 * word + lane;
             }
             at += __popc(bits);
         }

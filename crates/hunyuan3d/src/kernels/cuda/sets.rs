@@ -189,7 +189,8 @@ fn indices(ordered: &Ordered<Cuda>, wanted: Wanted<'_>) -> Option<Integers<1>> {
     let indices = fresh_of(&set, [wanted.count], DType::I32);
     // A warp a row.
     let buffers = [&set, &table, &places, &to, &indices];
-    run("set_indices", 32 * n * n, &buffers, [n, words, along, wanted.begin, wanted.end, wanted.stride]);
+    let Wanted { begin, end, stride, count, .. } = wanted;
+    run("set_indices", 32 * n * n, &buffers, [n, words, along, begin, end, stride, count]);
     Some(integers(indices))
 }
 
