@@ -137,13 +137,16 @@ async fn info(bus: &Bus, bucket: &str, name: &str) -> Result<Option<ObjectInfo>,
     };
     let info: ObjectInfo = serde_json::from_slice(&stored.payload)
         .map_err(|error| BusError::caused(BusErrorKind::Damaged, format!("{bucket}/{name}"), error))?;
-    if !is_sound(&info) {
-        let what = format!("{bucket}/{name} is described by no object of its own");
-        return Err(BusError::new(BusErrorKind::Damaged, what));
-    }
     let linked = info.options.as_ref().is_some_and(|options| options.link.is_some());
     // A link may point into any bucket; following a client's would read what they must not.
-    Ok((!info.deleted && !linked).then_some(info))
+    if info.deleted || linked {
+        return Ok(None);
+    }
+    if !is_sound(&info) {
+        let what = format!("{bucket}/{name} is described as bytes that are not its own");
+        return Err(BusError::new(BusErrorKind::Damaged, what));
+    }
+    Ok(Some(info))
 }
 
 #[derive(Serialize)]
