@@ -75,13 +75,17 @@ fn the_starter_model_is_small_enough_to_ship() {
     assert!((20_000_000..40_000_000).contains(&bytes), "{bytes}");
 }
 
+/// First parameters with open gates, so that every one matters.
+fn opened(layout: &Layout) -> Vec<f32> {
+    let mut rng = orfeas_shapes::random::Rng::new("open", &[]);
+    layout.first(3).into_iter().map(|value| value + 0.05 * rng.normal()).collect()
+}
+
 #[test]
 fn objects_of_a_batch_are_learned_by_themselves() {
     let config = ModelConfig::parse(&small()).unwrap();
     let (layout, plan) = (Layout::of(&config).unwrap(), plan());
-    let mut values = layout.first(3);
-    let mut rng = orfeas_shapes::random::Rng::new("open", &[]);
-    values.iter_mut().for_each(|value| *value += 0.05 * rng.normal());
+    let values = opened(&layout);
     let vector = tensor::<Learning, 1>(values, [layout.count()], &FlexDevice, DType::F32);
     let leaves = layout.leaves(&vector);
     let mut silent = |_, _| {};
@@ -105,10 +109,7 @@ fn objects_of_a_batch_are_learned_by_themselves() {
 fn every_gradient_is_the_losss_slope() {
     let config = ModelConfig::parse(&small()).unwrap();
     let (layout, plan) = (Layout::of(&config).unwrap(), plan());
-    // Open gates, so that every parameter matters.
-    let mut values = layout.first(3);
-    let mut rng = orfeas_shapes::random::Rng::new("open", &[]);
-    values.iter_mut().for_each(|value| *value += 0.05 * rng.normal());
+    let values = opened(&layout);
     let batch = batch(&plan, &config, 1);
     let count = layout.count();
     let of = |values: &[f32]| -> (Tensor<Learning, 1>, _) {

@@ -21,8 +21,8 @@ pub use scheduler::SchedulerConfig;
 pub use vae::VaeConfig;
 
 use crate::ModelError;
+use crate::weights::sha256_hex;
 use section::Section;
-use sha2::{Digest as _, Sha256};
 
 /// The configuration's name in a checkpoint folder.
 pub const CONFIG_FILE: &str = "config.yaml";
@@ -50,7 +50,7 @@ impl ModelConfig {
     /// SHA-256 of all of it, in hexadecimal: what was made with one is not gone on from with another.
     #[must_use]
     pub fn sha256(&self) -> String {
-        Sha256::digest(format!("{self:?}")).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_hex(format!("{self:?}").as_bytes())
     }
 
     /// Reads `config.yaml` of a checkpoint folder.

@@ -169,10 +169,8 @@ impl<B: Kernels> Run<'_, '_, B> {
             let mut level = self.level(resolution, number, sides, values);
             let asked = self.ask_everything(&mut level, first, closes)?;
             self.finish(&mut level)?;
-            if last {
-                let bounds = self.options.bounds;
-                let values = level.values.map_or_else(|| Ok(Bricks::uniform(samples, f32::NAN)), Values::made)?;
-                return Ok(Volume { samples, bounds, values });
+            if let Some(values) = level.values {
+                return Ok(Volume { samples, bounds: self.options.bounds, values: values.made()? });
             }
             coarse = level.sides.and_then(|sides| known(sides, asked, closes));
         }

@@ -30,6 +30,11 @@ pub struct Checkpoint {
     prefix: String,
 }
 
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 impl Checkpoint {
     /// Opens the weights of a checkpoint folder.
     ///
@@ -87,7 +92,7 @@ impl Checkpoint {
     /// SHA-256 of the whole file, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
-        Sha256::digest(&self.map[..]).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256_hex(&self.map[..])
     }
 
     /// Elements of all tensors.

@@ -13,6 +13,7 @@ use burn::module::{Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 
+pub(crate) use checkpoint::sha256_hex;
 pub use checkpoint::{Checkpoint, WEIGHT_FILES};
 pub use random::RandomWeights;
 
